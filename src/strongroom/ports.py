@@ -1,0 +1,284 @@
+"""What Strongroom needs from outside, one small Protocol each.
+
+The docstrings are the contract; tests/contract runs every adapter and its in-memory twin against it.
+Every method may raise `OutageError` when the thing behind it does not answer or is full; a method that
+raised has had either no effect or its whole effect, never a part (I12).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from strongroom.values import KeyUri, State
+
+
+class Clock(Protocol):
+    """Wall time, as an aware UTC value. Flows never trust it to go forward; see `flows.moment`."""
+
+    def now(self) -> datetime: ...
+
+
+class Entropy(Protocol):
+    """The operating system's random bytes; a Protocol so that frozen vectors can be made."""
+
+    def bytes(self, size: int) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What a provider says of a key-encryption key; no key material."""
+
+    uri: KeyUri
+    created_at: datetime
+    version: int
+    enabled: bool
+
+
+class KeyProvider(Protocol):
+    """Key-encryption keys that never leave their custody. Safe to call from several threads."""
+
+    def create(self, key: KeyUri) -> KeyInfo:
+        """Create a KEK, durable on return. Creating an existing one returns it unchanged."""
+
+    def describe(self, key: KeyUri) -> KeyInfo:
+        """Raises InvalidError if there is no such key."""
+
+    def wrap(self, key: KeyUri, data_key: bytes, context: bytes) -> bytes:
+        """Return ``data_key`` (32 bytes) wrapped under ``key``, bound to ``context`` (at most 4 KiB)."""
+
+    def unwrap(self, key: KeyUri, wrapped: bytes, context: bytes) -> bytes:
+        """Return the 32-byte data key.
+
+        ``context`` must equal the one given to `wrap`; a wrapped key cannot be moved to another model.
+
+        Raises:
+            RejectedError: the wrapped key does not open under this key and context.
+            InvalidError: there is no such key.
+            OutageError: the provider did not answer.
+        """
+
+
+class Signer(Protocol):
+    """A private signing key in custody."""
+
+    @property
+    def key_id(self) -> str:
+        """SHA-256 of the DER SubjectPublicKeyInfo, 64 hexadecimal digits."""
+
+    @property
+    def public_pem(self) -> bytes: ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature: DER ECDSA-SHA256 for P-256 keys, raw 64 bytes for Ed25519."""
+
+
+class SignerProvider(Protocol):
+    """Signing keys in custody, by URI. Private keys are never returned."""
+
+    def create_signer(self, key: KeyUri, algorithm: str) -> Signer:
+        """Create a key pair (``ecdsa-p256`` or ``ed25519``), durable on return; refuses an existing name.
+
+        Raises:
+            InvalidError: the name is taken or the algorithm unknown.
+        """
+
+    def signer(self, key: KeyUri) -> Signer:
+        """Raises InvalidError if there is no such key."""
+
+
+class BlobWriter(Protocol):
+    """An object being written; invisible until committed."""
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        """Write all of ``data``; may be called from several threads for disjoint ranges."""
+
+    def commit(self) -> None:
+        """Make the object visible and durable under its name.
+
+        Raises:
+            InvalidError: an object of that name exists already; it is left as it was.
+        """
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless after `commit`."""
+
+
+class BlobReader(Protocol):
+    """An open object; what is read is one version of it, even if it is replaced meanwhile."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill ``buffer`` from ``offset``; return bytes read, short only at the end. Thread-safe."""
+
+    def close(self) -> None: ...
+
+
+class BlobStore(Protocol):
+    """Named immutable objects. Names are ``/``-separated segments of ``[a-z0-9.@-]``, none starting with a dot."""
+
+    def create(self, name: str, size_hint: int = 0) -> BlobWriter:
+        """Begin an object. Create-only: see `BlobWriter.commit`."""
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Create a small object whole; durable on return. Raises InvalidError if the name is taken."""
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Atomically create or replace a small object (only wrapped keys are replaceable)."""
+
+    def open(self, name: str) -> BlobReader:
+        """Raises RejectedError if there is no such object or it is not a plain file."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return a small object. Raises RejectedError if it is missing or larger than ``limit`` bytes."""
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield every name under ``prefix`` (a name without its last segment), sorted, foreign files included."""
+
+    def delete(self, name: str) -> None:
+        """Remove an object; a missing one is no error."""
+
+
+class Memory(Protocol):
+    """Anonymous memory being filled with a model's plaintext; never a file on a disk (I1)."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor to hand to a worker."""
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None: ...
+
+    def seal(self) -> None:
+        """Forbid every later write, growth and shrinkage (F_SEAL_*)."""
+
+    def close(self) -> None: ...
+
+
+class MemoryProvider(Protocol):
+    def allocate(self, name: str, size_bytes: int) -> Memory: ...
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """One published version as the catalog holds it. Only an index: load trusts the signed statement and the log."""
+
+    model: str
+    owner: str
+    format: str
+    digest: str
+    size_bytes: int
+    state: State
+    key_uri: KeyUri
+    publisher: str
+    published_at: datetime
+    log_index: int
+    statement_digest: str
+    dependencies: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """A person or service: its current certificate, and nothing secret."""
+
+    name: str
+    certificate_pem: str
+    created_at: datetime
+    revoked: bool
+    log_index: int
+
+
+class Records(Protocol):
+    """The catalog: what `list` and `show` answer from. Each method is one transaction, durable on return."""
+
+    def add_version(self, row: VersionRow) -> None:
+        """Raises InvalidError if the version exists: published versions are immutable."""
+
+    def find_version(self, model: str) -> VersionRow | None: ...
+
+    def versions(self, family: str | None = None) -> Sequence[VersionRow]:
+        """All, or those of one family, ordered by family and semantic version."""
+
+    def set_state(self, model: str, expected: State, state: State) -> None:
+        """Compare and swap. Raises InvalidError if the state is not ``expected`` or there is no such version."""
+
+    def put_identity(self, row: IdentityRow) -> None:
+        """Insert or replace by name."""
+
+    def identities(self) -> Sequence[IdentityRow]: ...
+
+    def note_head(self, size: int, root: bytes) -> None:
+        """Remember the largest log head seen; a smaller size is ignored."""
+
+    def head(self) -> tuple[int, bytes] | None:
+        """The largest log head ever noted: a log shorter than this was cut or rolled back."""
+
+
+class LogStore(Protocol):
+    """An append-only sequence of byte strings under a Merkle tree (docs/formats/log.md)."""
+
+    def append(self, leaves: Sequence[bytes], signer: Signer) -> int:
+        """Append all or none; durable, with a new signed checkpoint, on return. Returns the first index.
+
+        One writer at a time across processes; the current tree is checked against its checkpoint first.
+
+        Raises:
+            RejectedError: the stored tree does not match its checkpoint.
+            OutageError: the disk is full or read-only; nothing was appended.
+        """
+
+    def checkpoint(self) -> bytes | None:
+        """The newest signed checkpoint, or None for a log never written."""
+
+    def leaf(self, index: int) -> bytes: ...
+
+    def leaves(self, start: int, end: int) -> Iterator[bytes]:
+        """Stored leaves in order, unverified; see `trust.merkle` and `flows.audit` for verification."""
+
+
+class Locks(Protocol):
+    """Mutual exclusion between processes; released when the holder dies."""
+
+    def hold(self, name: str, timeout_s: float = 10.0) -> AbstractContextManager[None]:
+        """Raises OutageError if another holds it for all of ``timeout_s``."""
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCertificate:
+    certificate_pem: bytes
+    serial: int
+    not_after: datetime
+
+
+class CertificateAuthority(Protocol):
+    """Issues the certificates that are identities here (docs/architecture.md)."""
+
+    @property
+    def ca_pem(self) -> bytes: ...
+
+    def issue_client(self, principal: str, key: KeyUri, now: datetime, lifetime_s: int) -> IssuedCertificate:
+        """A leaf for the key pair at ``key``: URI SAN ``spiffe://<domain>/id/<principal>``, EKU clientAuth."""
+
+    def issue_server(self, names: Sequence[str], key: KeyUri, now: datetime, lifetime_s: int) -> IssuedCertificate:
+        """A leaf with DNS/IP SANs ``names``, EKU serverAuth."""
+
+
+class Engine(Protocol):
+    """Loads and runs one inert model format inside the worker. Created before the locks, used after."""
+
+    def load(self, entries: dict[str, int], main: str) -> "LoadedModel":
+        """``entries`` maps entry path to a sealed memfd; ``main`` is the entry to open.
+
+        Raises:
+            RejectedError: the engine refuses the bytes.
+        """
+
+
+class LoadedModel(Protocol):
+    def describe(self) -> dict[str, Any]:
+        """Inputs and outputs as the engine sees them (name, dtype, shape with -1 for free dimensions)."""
+
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Numpy arrays in, numpy arrays out. Raises InvalidError if the engine refuses the inputs."""

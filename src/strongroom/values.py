@@ -1,0 +1,210 @@
+"""The words that every room shares: digests, model ids, principals, roles, actions, findings.
+
+Each parses from exactly one spelling and refuses every other, so that a value in hand is a checked one.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import total_ordering
+from hashlib import sha256
+from typing import NewType, Self
+
+from strongroom.errors import InvalidError, shorten
+
+MAX_VERSION_CHARS = 64
+MAX_REASON_CHARS = 500
+
+KeyUri = NewType("KeyUri", str)
+"""Names a key at a provider: ``scheme:rest``, for instance ``file:kek/fraud``."""
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_FAMILY = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
+_PRINCIPAL = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
+# semver.org 2.0.0, the regular expression of its FAQ, without build metadata (it does not order, so two
+# versions that differ only there would be one).
+_VERSION = re.compile(
+    r"(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})"
+    r"(?:-((?:0|[1-9][0-9]{0,8}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*)"
+    r"(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """A SHA-256 digest; its text form is ``sha256:`` and 64 lower-case hexadecimal digits."""
+
+    value: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.value) != 32:
+            raise InvalidError("digest: not 32 bytes")
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        return cls(sha256(data).digest())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = _DIGEST.fullmatch(text)
+        if match is None:
+            raise InvalidError(f"digest: {shorten(text)} is not sha256:<64 hex digits>")
+        return cls(bytes.fromhex(match[1]))
+
+    @property
+    def hex(self) -> str:
+        return self.value.hex()
+
+    def __str__(self) -> str:
+        return f"sha256:{self.value.hex()}"
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A strict semantic version; ``1.2.0 < 1.10.0``, ``1.0.0-rc.1 < 1.0.0``."""
+
+    major: int
+    minor: int
+    patch: int
+    pre: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = _VERSION.fullmatch(text) if len(text) <= MAX_VERSION_CHARS else None
+        if match is None:
+            raise InvalidError(
+                f"version: {shorten(text)} is not a semantic version",
+                hint="write MAJOR.MINOR.PATCH, for instance 1.0.0 or 1.1.0-rc.1",
+            )
+        return cls(int(match[1]), int(match[2]), int(match[3]), match[4] or "")
+
+    def __str__(self) -> str:
+        core = f"{self.major}.{self.minor}.{self.patch}"
+        return f"{core}-{self.pre}" if self.pre else core
+
+    def __lt__(self, other: "Version") -> bool:
+        return self._precedence() < other._precedence()
+
+    def _precedence(self) -> tuple[object, ...]:
+        """Precedence of semver 2.0.0 section 11: numbers before words, a release after its pre-releases."""
+        parts = tuple(
+            (0, int(part), "") if part.isdigit() else (1, 0, part) for part in self.pre.split(".") if part
+        )
+        return (self.major, self.minor, self.patch, not self.pre, parts)
+
+
+def parse_family(text: str) -> str:
+    """Return ``text`` if it names a model family."""
+    if _FAMILY.fullmatch(text) is None:
+        raise InvalidError(
+            f"family: {shorten(text)} is not a family name",
+            hint="2 to 63 of a-z, 0-9 and '-', a letter first",
+        )
+    return text
+
+
+def parse_principal(text: str) -> str:
+    """Return ``text`` if it names a person, team or service."""
+    if _PRINCIPAL.fullmatch(text) is None:
+        raise InvalidError(
+            f"principal: {shorten(text)} is not a principal name",
+            hint="1 to 63 of a-z, 0-9 and '-', a letter first",
+        )
+    return text
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class ModelId:
+    """One version of one family: ``fraud@1.2.0``."""
+
+    family: str
+    version: Version
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        family, at, version = text.partition("@")
+        if not at:
+            raise InvalidError(
+                f"model: {shorten(text)} has no version", hint="write family@version, for instance fraud@1.0.0"
+            )
+        return cls(parse_family(family), Version.parse(version))
+
+    def __str__(self) -> str:
+        return f"{self.family}@{self.version}"
+
+    def __lt__(self, other: "ModelId") -> bool:
+        return (self.family, self.version) < (other.family, other.version)
+
+
+class Role(StrEnum):
+    """What a grant lets a principal be; the policies say what each may do."""
+
+    OWNER = "owner"
+    DEPLOYER = "deployer"
+    REVIEWER = "reviewer"
+    OPERATOR = "operator"
+    AUDITOR = "auditor"
+    CONSUMER = "consumer"
+    ADMIN = "admin"
+
+
+class Action(StrEnum):
+    """What can be asked of Strongroom; each decision is about one of these."""
+
+    LIST = "list"
+    READ = "read"
+    PUBLISH = "publish"
+    APPROVE = "approve"
+    RETIRE = "retire"
+    REVOKE = "revoke"
+    DELETE = "delete"
+    VERIFY = "verify"
+    SERVE = "serve"
+    PREDICT = "predict"
+    METADATA = "metadata"
+    ADD_IDENTITY = "add-identity"
+    RENEW_IDENTITY = "renew-identity"
+    REVOKE_IDENTITY = "revoke-identity"
+    GRANT = "grant"
+    REVOKE_GRANT = "revoke-grant"
+    ROTATE_KEY = "rotate-key"
+    READ_LOG = "read-log"
+    CONFIGURE = "configure"
+
+
+class State(StrEnum):
+    """Where a version stands. Serving is not a state of the version but of a machine."""
+
+    QUARANTINED = "quarantined"
+    PUBLISHED = "published"
+    APPROVED = "approved"
+    RETIRED = "retired"
+    REVOKED = "revoked"
+
+
+class Severity(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong that a check saw."""
+
+    rule: str
+    severity: Severity
+    where: str
+    message: str
+    fix: str = ""
+
+
+def require_reason(text: str) -> str:
+    """Return ``text`` if it can stand as a reason in the log: 1 to 500 printable characters."""
+    if not 1 <= len(text) <= MAX_REASON_CHARS or not text.isprintable():
+        raise InvalidError("reason: must be 1 to 500 printable characters")
+    return text
