@@ -118,7 +118,7 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Named immutable objects. Names are ``/``-separated segments of ``[a-z0-9.@-]``, none starting with a dot."""
+    """Named immutable objects; a name is ``/``-separated segments of ``[a-z0-9.@-]``, none led by a dot."""
 
     def create(self, name: str, size_hint: int = 0) -> BlobWriter:
         """Begin an object. Create-only: see `BlobWriter.commit`."""
@@ -136,7 +136,7 @@ class BlobStore(Protocol):
         """Return a small object. Raises RejectedError if it is missing or larger than ``limit`` bytes."""
 
     def list(self, prefix: str) -> Iterator[str]:
-        """Yield every name under ``prefix`` (a name without its last segment), sorted, foreign files included."""
+        """Yield every name under ``prefix`` (whole leading segments), sorted, foreign files included."""
 
     def delete(self, name: str) -> None:
         """Remove an object; a missing one is no error."""
@@ -163,7 +163,7 @@ class MemoryProvider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """One published version as the catalog holds it. Only an index: load trusts the signed statement and the log."""
+    """One published version as the catalog holds it; only an index: load trusts statement and log."""
 
     model: str
     owner: str
@@ -202,7 +202,7 @@ class Records(Protocol):
         """All, or those of one family, ordered by family and semantic version."""
 
     def set_state(self, model: str, expected: State, state: State) -> None:
-        """Compare and swap. Raises InvalidError if the state is not ``expected`` or there is no such version."""
+        """Compare and swap. Raises InvalidError if there is no such version in state ``expected``."""
 
     def put_identity(self, row: IdentityRow) -> None:
         """Insert or replace by name."""
@@ -258,11 +258,15 @@ class CertificateAuthority(Protocol):
     @property
     def ca_pem(self) -> bytes: ...
 
-    def issue_client(self, principal: str, key: KeyUri, now: datetime, lifetime_s: int) -> IssuedCertificate:
-        """A leaf for the key pair at ``key``: URI SAN ``spiffe://<domain>/id/<principal>``, EKU clientAuth."""
+    def issue_client(
+        self, principal: str, public_pem: bytes, now: datetime, lifetime_s: int
+    ) -> IssuedCertificate:
+        """A leaf for that public key: URI SAN ``spiffe://<trust domain>/id/<principal>``, EKU clientAuth."""
 
-    def issue_server(self, names: Sequence[str], key: KeyUri, now: datetime, lifetime_s: int) -> IssuedCertificate:
-        """A leaf with DNS/IP SANs ``names``, EKU serverAuth."""
+    def issue_server(
+        self, names: Sequence[str], public_pem: bytes, now: datetime, lifetime_s: int
+    ) -> IssuedCertificate:
+        """A leaf with DNS and IP SANs ``names``, EKU serverAuth."""
 
 
 class Engine(Protocol):

@@ -128,7 +128,8 @@ class ModelId:
         family, at, version = text.partition("@")
         if not at:
             raise InvalidError(
-                f"model: {shorten(text)} has no version", hint="write family@version, for instance fraud@1.0.0"
+                f"model: {shorten(text)} has no version",
+                hint="write family@version, for instance fraud@1.0.0",
             )
         return cls(parse_family(family), Version.parse(version))
 
@@ -208,3 +209,18 @@ def require_reason(text: str) -> str:
     if not 1 <= len(text) <= MAX_REASON_CHARS or not text.isprintable():
         raise InvalidError("reason: must be 1 to 500 printable characters")
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEntry:
+    """One file of a model and its sealed object, as the signed seal statement binds them."""
+
+    path: str
+    size_bytes: int
+    sha256: Digest
+    object: str
+    """Blob name of the sealed object."""
+    commitment: bytes
+    """32 bytes: the header's key commitment."""
+    root: bytes
+    """32 bytes: BLAKE3 over the header and the hashes of all ciphertext chunks (docs/formats/sealed-1.md)."""
