@@ -88,6 +88,33 @@ class SignerProvider(Protocol):
         """Raises InvalidError if there is no such key."""
 
 
+class SourceFile(Protocol):
+    """One file of a model being handed over, opened once; its bytes are read through that one descriptor."""
+
+    @property
+    def path(self) -> str:
+        """Relative, ``/``-separated."""
+
+    @property
+    def size(self) -> int:
+        """Bytes when it was opened."""
+
+    def read_into(self, offset: int, buffer: memoryview) -> int: ...
+
+    def require_unchanged(self) -> None:
+        """Raises RejectedError if the file changed in any way since it was opened."""
+
+
+class ModelSource(Protocol):
+    """A model as it is handed over: a file, or a folder of files."""
+
+    @property
+    def files(self) -> Sequence[SourceFile]:
+        """Sorted by path; symbolic links, devices and unreadable files have been refused."""
+
+    def close(self) -> None: ...
+
+
 class BlobWriter(Protocol):
     """An object being written; invisible until committed."""
 

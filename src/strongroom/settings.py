@@ -1,0 +1,117 @@
+"""What can be set: one frozen value, read once from ``strongroom.toml``; an unknown name stops the start."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from strongroom.errors import InvalidError, shorten
+
+HOME_VARIABLE = "STRONGROOM_HOME"
+DEFAULT_HOME = Path("~/.strongroom")
+FILE_NAME = "strongroom.toml"
+MAX_FILE_BYTES = 2**20
+
+Seconds = Annotated[float, Field(gt=0, le=86400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ServeSettings(_Section):
+    """The gateway: where it listens and what it bears."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8443
+    names: list[str] = ["localhost", "127.0.0.1"]
+    """DNS names and IP addresses in the server certificate."""
+    max_connections: Annotated[int, Field(ge=1, le=65536)] = 1024
+    max_connections_per_principal: Annotated[int, Field(ge=1, le=65536)] = 256
+    max_body_bytes: Annotated[int, Field(ge=1, le=2**30)] = 16 * 2**20
+    max_rows: Annotated[int, Field(ge=1, le=2**20)] = 4096
+    queue_limit: Annotated[int, Field(ge=1, le=65536)] = 1024
+    deadline_s: Seconds = 10.0
+    header_timeout_s: Seconds = 5.0
+    body_timeout_s: Seconds = 15.0
+    idle_timeout_s: Seconds = 60.0
+    handshake_timeout_s: Seconds = 5.0
+    drain_timeout_s: Seconds = 10.0
+    snapshot_max_age_s: Seconds = 5.0
+    """The gateway answers 503 once what it knows of grants and revocations is older than this."""
+    server_certificate_hours: Annotated[int, Field(ge=1, le=24 * 90)] = 24
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Threads of one worker inside one inference."""
+    load_timeout_s: Seconds = 120.0
+
+
+class LogSettings(_Section):
+    durability: Literal["strict", "insecure-relaxed"] = "strict"
+    fold_interval_s: Seconds = 30.0
+    """How often the gateways' journals are folded into the log while they grow."""
+
+
+class SandboxSettings(_Section):
+    require: list[Literal["no_new_privs", "rlimits", "seccomp", "isolation", "landlock", "namespaces"]] = [
+        "no_new_privs",
+        "rlimits",
+        "seccomp",
+        "isolation",
+    ]
+    """Layers without which no worker starts; ``isolation`` is Landlock or namespaces."""
+
+
+class IdentitySettings(_Section):
+    certificate_days: Annotated[int, Field(ge=1, le=90)] = 7
+    grant_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """How long a grant lasts when no end is given."""
+
+
+class Settings(_Section):
+    """All sections; every field has a safe default, so an empty file is a good one."""
+
+    identity: str | None = None
+    """Who acts when ``--identity`` is not given."""
+    serve: ServeSettings = ServeSettings()
+    log: LogSettings = LogSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    identities: IdentitySettings = IdentitySettings()
+
+    def insecure_choices(self) -> list[str]:
+        """Each setting that weakens a default, by name (I10)."""
+        found = []
+        if self.log.durability != "strict":
+            found.append("log.durability = insecure-relaxed: an answer can outrun its record")
+        missing = {"no_new_privs", "rlimits", "seccomp", "isolation"} - set(self.sandbox.require)
+        if missing - ({"isolation"} if {"landlock", "namespaces"} & set(self.sandbox.require) else set()):
+            found.append(f"sandbox.require: does not demand {', '.join(sorted(missing))}")
+        return found
+
+
+def find_home(given: Path | None) -> Path:
+    """Return the home: ``--home``, else ``$STRONGROOM_HOME``, else ``~/.strongroom``."""
+    chosen = given or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
+    return chosen.expanduser().absolute()
+
+
+def read_settings(home: Path) -> Settings:
+    """Raises InvalidError naming the first wrong setting."""
+    path = home / FILE_NAME
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init") from None
+    except OSError as error:
+        raise InvalidError(f"{path}: {error.strerror}") from None
+    if len(text) > MAX_FILE_BYTES:
+        raise InvalidError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    try:
+        return Settings.model_validate(tomllib.loads(text.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidError(f"{path}: {shorten(error)}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InvalidError(f"{path}: {shorten(name)}: {first['msg'].lower()}") from None
