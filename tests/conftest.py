@@ -1,0 +1,59 @@
+"""What all tests share: no network beyond this machine, no leftovers, sample models at hand."""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests import models
+from tests.models import SampleModel
+
+# One example budget for everyone; `derandomize` so that a red test is red again on the next run.
+settings.register_profile(
+    "strongroom",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=100,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("strongroom")
+
+_LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def offline() -> Iterator[None]:
+    """Refuse every connection that would leave this machine, so that "offline" is a fact."""
+    plain = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any, /) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = str(address[0])
+            if not host.startswith(_LOOPBACK):
+                raise AssertionError(f"a test tried to reach {host}")
+        plain(self, address)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(socket.socket, "connect", connect)
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def linear_model() -> SampleModel:
+    """``x`` FP32 [N, 4] in, ``score`` FP32 [N, 1] out."""
+    return models.linear()
+
+
+@pytest.fixture
+def write_model(tmp_path: Path) -> Callable[[SampleModel], Path]:
+    """Write a sample model below the test's folder; return the path of its main entry."""
+
+    def write(sample: SampleModel) -> Path:
+        return sample.write(tmp_path / "model")
+
+    return write
