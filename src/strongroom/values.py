@@ -5,6 +5,7 @@ Each parses from exactly one spelling and refuses every other, so that a value i
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import total_ordering
 from hashlib import sha256
@@ -18,6 +19,7 @@ MAX_REASON_CHARS = 500
 KeyUri = NewType("KeyUri", str)
 """Names a key at a provider: ``scheme:rest``, for instance ``file:kek/fraud``."""
 
+_TIME_CHARS = len("2026-01-31T12:00:00.000000Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _FAMILY = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
 _PRINCIPAL = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
@@ -138,6 +140,24 @@ class ModelId:
 
     def __lt__(self, other: "ModelId") -> bool:
         return (self.family, self.version) < (other.family, other.version)
+
+
+def format_time(at: datetime) -> str:
+    """Return the one spelling of an aware time in what is signed: UTC with six decimals of a second."""
+    if at.tzinfo is None:
+        raise InvalidError("time: has no time zone")
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(_TIME_CHARS, "0")
+
+
+def parse_time(text: str) -> datetime:
+    """Return the aware UTC time that `format_time` writes as ``text``; every other spelling is refused."""
+    try:
+        at = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    except ValueError:
+        at = None
+    if at is None or format_time(at) != text:
+        raise InvalidError(f"time: {shorten(text)} is not YYYY-MM-DDThh:mm:ss.ffffffZ")
+    return at
 
 
 class Role(StrEnum):
