@@ -1,0 +1,60 @@
+# Every target works from a fresh checkout: it makes what it needs first. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint fmt bench dev lock clean
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+BENCH_READY := .venv-bench/.ready
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## theft, tampering, forgery and flood against a real deployment, before and after
+	@$(BIN)/python -m demo
+
+test: $(READY) lint ## everything: lint, all tests with fault injection and torture, coverage gate
+	@$(BIN)/python scripts/run_tests.py
+
+check: $(READY) lint ## lint and the fast tests, in under 90 s
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+lint: $(READY) ## formatting, ruff, mypy --strict, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fmt: $(READY) ## format the code and fix what ruff can fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) $(BENCH_READY) ## sealing and serving against other tools, as tables; about 20 minutes, needs 2 cores
+	@scripts/debian-packages bench
+	@$(BIN)/python bench/seal.py
+	@$(BIN)/python bench/gateway.py
+
+dev: $(READY) ## the environment in .venv, from the hash-pinned lock; instant when it is up to date
+	@echo "ready: source $(BIN)/activate"
+
+lock: $(READY) ## write the locks anew, keeping versions where possible (scripts/lock --upgrade: newest)
+	@scripts/lock
+
+clean: ## remove everything that is not in the repository, environments included
+	rm -rf .venv .venv-bench .demo build dist src/*.egg-info .coverage .coverage.* \
+	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --no-build-isolation: the project is built by the setuptools of the lock, not by one fetched unpinned.
+$(READY): requirements.lock pyproject.toml scripts/make_environment
+	@PYTHON="$(PYTHON)" scripts/make_environment .venv requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(BENCH_READY): requirements-bench.lock bench/requirements.in scripts/make_environment
+	@PYTHON="$(PYTHON)" scripts/make_environment .venv-bench requirements-bench.lock
+	@.venv-bench/bin/python -m pip install --quiet "$$(grep '^torch==' bench/requirements.in)"
+	@touch $@
