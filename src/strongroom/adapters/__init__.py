@@ -1,0 +1,1 @@
+"""One folder per outside thing; adapters do not know one another."""

@@ -1,0 +1,1 @@
+"""Where sealed objects are kept: a folder, or the in-memory twin of the tests."""
