@@ -88,6 +88,17 @@ class SignerProvider(Protocol):
         """Raises InvalidError if there is no such key."""
 
 
+class TlsKeys(Protocol):
+    """Private keys that OpenSSL must hold itself, because a TLS handshake cannot ask a `Signer`."""
+
+    def private_pem(self, key: KeyUri) -> bytes:
+        """Return the unencrypted PKCS #8 PEM; it may go into a memfd, never into a file (I9).
+
+        Raises:
+            InvalidError: no such key, or its custody does not give it out.
+        """
+
+
 class SourceFile(Protocol):
     """One file of a model being handed over, opened once; its bytes are read through that one descriptor."""
 
@@ -145,7 +156,7 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Named immutable objects; a name is ``/``-separated segments of ``[a-z0-9.@-]``, none led by a dot."""
+    """Named immutable objects; a name is ``/``-separated segments of ``[A-Za-z0-9.@-]``, none led by a dot."""
 
     def create(self, name: str, size_hint: int = 0) -> BlobWriter:
         """Begin an object. Create-only: see `BlobWriter.commit`."""
@@ -299,8 +310,10 @@ class CertificateAuthority(Protocol):
 class Engine(Protocol):
     """Loads and runs one inert model format inside the worker. Created before the locks, used after."""
 
-    def load(self, entries: dict[str, int], main: str) -> "LoadedModel":
-        """``entries`` maps entry path to a sealed memfd; ``main`` is the entry to open.
+    def load(self, entries: dict[str, int], main: str, threads: int = 1) -> "LoadedModel":
+        """``entries`` maps entry path to a sealed memfd, the caller's to close; ``main`` is the one to open.
+
+        One prediction uses up to ``threads`` threads.
 
         Raises:
             RejectedError: the engine refuses the bytes.
