@@ -34,6 +34,9 @@ class Outcome(StrEnum):
     OUTAGE = "outage"
 
 
+_OUTCOMES = frozenset(outcome.value for outcome in Outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One decision, recorded before it takes effect (I4).
@@ -47,7 +50,8 @@ class Event:
     actor: str
     action: str
     subject: str
-    decision: Outcome
+    decision: str
+    """One of `Outcome`."""
     rule: str = ""
     reason: str = ""
     detail: Mapping[str, Any] | None = None
@@ -58,6 +62,8 @@ class Event:
             raise InvalidError(f"event: {shorten(self.action)} is not an action")
         if _RULE.fullmatch(self.rule) is None:
             raise InvalidError(f"event: {shorten(self.rule)} is not a rule name")
+        if self.decision not in _OUTCOMES:
+            raise InvalidError(f"event: {shorten(self.decision)} is not a decision")
         if self.time.tzinfo is None:
             raise InvalidError("event: time has no time zone")
         set_field = object.__setattr__
@@ -77,7 +83,7 @@ class Event:
                 "actor": self.actor,
                 "action": self.action,
                 "subject": self.subject,
-                "decision": self.decision.value,
+                "decision": str(self.decision),
                 "rule": self.rule,
                 "reason": self.reason,
                 "detail": self.detail,
@@ -88,7 +94,7 @@ class Event:
         return leaf
 
     @classmethod
-    def from_bytes(cls, leaf: bytes) -> Self:
+    def parse(cls, leaf: bytes) -> Self:
         """Return the event whose leaf is exactly ``leaf``; any other spelling is refused.
 
         Raises:
@@ -105,14 +111,12 @@ class Event:
         texts = {name: value[name] for name in _FIELDS - {"v", "detail"}}
         if not isinstance(detail, dict) or not all(isinstance(text, str) for text in texts.values()):
             raise InvalidError("event: a field is of the wrong kind")
-        if texts["decision"] not in set(Outcome):
-            raise InvalidError(f"event: {shorten(texts['decision'])} is not a decision")
         event = cls(
             parse_time(texts["time"]),
             texts["actor"],
             texts["action"],
             texts["subject"],
-            Outcome(texts["decision"]),
+            texts["decision"],
             texts["rule"],
             texts["reason"],
             detail,

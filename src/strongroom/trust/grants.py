@@ -102,7 +102,7 @@ class Grant:
         )
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Self:
+    def parse(cls, data: bytes) -> Self:
         """Return the grant whose canonical bytes are exactly ``data``."""
         if len(data) > _MAX_GRANT_BYTES:
             raise InvalidError(f"grant: longer than {_MAX_GRANT_BYTES} bytes")

@@ -1,14 +1,14 @@
 """May this principal do this, now? The roles' Cedar policies over the grants in force."""
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import cedarpy
+import orjson
 
 from strongroom.errors import DeniedError, InvalidError, shorten
 from strongroom.trust.grants import EVERYTHING, Grant, active_grants, parse_resource
@@ -20,6 +20,8 @@ POLICY_FAILED = "policy-failed"
 """The rule of a denial because a policy could not be evaluated (I7)."""
 
 _FILE = "roles.cedar"
+_FLAGS = frozenset({"solo", "exists"})
+_NAMES = frozenset({"publisher", "subject_principal"})
 _ACTIONS = frozenset(action.value for action in Action)
 
 
@@ -27,9 +29,9 @@ _ACTIONS = frozenset(action.value for action in Action)
 class Request:
     """One question. ``resource`` None is what belongs to no family, as ``*``.
 
-    ``publisher`` is who published the version to approve, ``subject`` whose grant is being made or
-    revoked, ``exists`` whether the version to publish is already there; ``solo`` comes from
-    `authority.Authority.solo` and nowhere else.
+    ``context`` may say ``publisher`` (who published the version to approve), ``subject_principal`` (whose
+    grant is being made or revoked), ``exists`` (the version to publish is there already) and ``solo``
+    (from `authority.Authority.solo` and nowhere else); an empty name says nothing.
     """
 
     principal: str
@@ -37,10 +39,7 @@ class Request:
     resource: str | None
     now: datetime
     grants: Iterable[Grant]
-    publisher: str | None = None
-    subject: str | None = None
-    exists: bool = False
-    solo: bool = False
+    context: Mapping[str, str | bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def decide(request: Request) -> Decision:
     try:
         principal = parse_principal(request.principal)
         resource = parse_resource(request.resource or EVERYTHING)
-        context = _context(request)
+        context = _context(request.context)
     except InvalidError:
         return Decision(False, NO_POLICY)
     if request.action not in _ACTIONS:
@@ -89,10 +88,10 @@ def decide(request: Request) -> Decision:
             "principal": {"type": "User", "id": principal},
             "action": {"type": "Action", "id": str(request.action)},
             "resource": {"type": "Resource", "id": resource},
-            "context": context,
+            "context": orjson.dumps(context).decode(),
         },
         _policies().parsed,
-        [{"uid": {"type": "User", "id": principal}, "attrs": {}, "parents": _parents(held)}],
+        _entities(principal, held),
     )
     return _read(answer, held)
 
@@ -109,16 +108,25 @@ def require_allowed(request: Request) -> Decision:
     return decision
 
 
-def _context(request: Request) -> dict[str, Any]:
-    context: dict[str, Any] = {"solo": request.solo is True, "exists": request.exists is not False}
-    for name, value in (("publisher", request.publisher), ("subject_principal", request.subject)):
-        if value is not None:
-            context[name] = {"__entity": {"type": "User", "id": parse_principal(value)}}
+def _context(given: Mapping[str, str | bool]) -> dict[str, Any]:
+    """Return the context for Cedar; a word that no policy knows is refused, not passed over (I7)."""
+    context: dict[str, Any] = {"solo": False, "exists": False}
+    for name, value in given.items():
+        if name in _FLAGS and isinstance(value, bool):
+            context[name] = value
+        elif name in _NAMES and isinstance(value, str):
+            if value:
+                context[name] = {"__entity": {"type": "User", "id": parse_principal(value)}}
+        else:
+            raise InvalidError(f"policy: {shorten(name)} is no context, or of the wrong kind")
     return context
 
 
-def _parents(held: Iterable[Grant]) -> list[dict[str, str]]:
-    return [{"type": "Role", "id": role} for role in sorted({grant.role.value for grant in held})]
+def _entities(principal: str, held: Iterable[Grant]) -> str:
+    """Return the one entity that policies look at: the principal, as a member of the roles held."""
+    roles = [{"type": "Role", "id": role} for role in {grant.role.value for grant in held}]
+    user = {"uid": {"type": "User", "id": principal}, "attrs": {}, "parents": roles}
+    return orjson.dumps([user]).decode()
 
 
 def _read(answer: cedarpy.AuthzResult, held: Iterable[Grant]) -> Decision:
@@ -140,7 +148,7 @@ def _policies() -> _Policies:
     """Parse the shipped policies, once. A policy without a name of its own stops the start."""
     text = resources.files("strongroom.trust").joinpath(_FILE).read_text(encoding="utf-8")
     rules: dict[str, _Rule] = {}
-    policies = json.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
+    policies = orjson.loads(cedarpy.policies_to_json_str(text))["staticPolicies"]
     for key, policy in policies.items():
         name = policy.get("annotations", {}).get("id")
         if not name or name in {rule.name for rule in rules.values()}:

@@ -1,0 +1,190 @@
+"""Who and what stands where: identities, grants, versions, keys and journals, as the log so far says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from strongroom.errors import DeniedError, InvalidError, RejectedError
+from strongroom.trust.grants import EVERYTHING, Grant, active_grants
+from strongroom.trust.keyring import KeyHistory
+from strongroom.trust.signatures import PublicKey
+from strongroom.values import Digest, ModelId, Role, State
+
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One certificate of an identity, believed from the time at which the log recorded it."""
+
+    certificate_pem: str
+    serial: str
+    public: PublicKey
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person or service. Once revoked it stays so, and its name is never given again."""
+
+    name: str
+    credentials: tuple[Credential, ...]
+    added_at: datetime
+    log_index: int
+    revoked_at: datetime | None = None
+
+    @property
+    def revoked(self) -> bool:
+        return self.revoked_at is not None
+
+    @property
+    def certificate_pem(self) -> str:
+        """The newest certificate."""
+        return self.credentials[-1].certificate_pem
+
+    def valid_credentials(self, at: datetime) -> tuple[Credential, ...]:
+        if self.revoked_at is not None and at >= self.revoked_at:
+            return ()
+        return tuple(one for one in self.credentials if one.not_before <= at < one.not_after)
+
+    def valid_serials(self, at: datetime) -> tuple[str, ...]:
+        """Serial numbers that may log in at ``at``, spelled as `certificates.serial_text` spells them."""
+        return tuple(one.serial for one in self.valid_credentials(at))
+
+    def keys(self, at: datetime) -> tuple[PublicKey, ...]:
+        """The different public keys whose signatures count as this identity's at ``at``."""
+        return tuple({one.public.key_id: one.public for one in self.valid_credentials(at)}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """A grant, when it was recorded, and whether it was revoked before its end."""
+
+    grant: Grant
+    log_index: int
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A reviewer stood for exactly these digests."""
+
+    approver: str
+    manifest: Digest
+    statement: Digest
+    approved_at: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One published version: what was published by whom, and what became of it."""
+
+    model: ModelId
+    manifest: Digest
+    statement: Digest
+    owner: str
+    publisher: str
+    published_at: datetime
+    log_index: int
+    state: State = State.PUBLISHED
+    approvals: tuple[Approval, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A gateway's journal: the key that signs its batches, and how far they were folded into the log."""
+
+    name: str
+    public: PublicKey
+    opened_at: datetime
+    log_index: int
+    folded: int | None = None
+    """Number of the last batch folded, None before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The state of all rights after ``size`` records; a value, never changed in place.
+
+    ``last_time`` is the latest time in any record. No question is answered as of an earlier one: a clock
+    set back neither revives a grant nor hides a revocation (I8).
+    """
+
+    size: int = 0
+    last_time: datetime = _BEFORE_ALL
+    trust_domain: str = ""
+    ca_pem: bytes = b""
+    log_origin: str = ""
+    log_public_pem: bytes = b""
+    insecure_solo: bool = False
+    """Whether the home was made with ``init --insecure-solo``."""
+    solo: bool = False
+    """Whether that still holds: ends for good once another identity is given ``reviewer`` or ``admin``."""
+    identities: Mapping[str, Identity] = field(default_factory=dict)
+    grants: Mapping[str, GrantRecord] = field(default_factory=dict)
+    versions: Mapping[ModelId, VersionRecord] = field(default_factory=dict)
+    key_history: KeyHistory = field(default_factory=KeyHistory)
+    journals: Mapping[str, Journal] = field(default_factory=dict)
+
+    def moment(self, now: datetime) -> datetime:
+        """Return ``now``, but never a time before the last record."""
+        return max(now, self.last_time)
+
+    def grants_of(self, principal: str, now: datetime) -> tuple[Grant, ...]:
+        """Return the grants of ``principal`` in force, on whatever resource; none for a revoked identity."""
+        at = self.moment(now)
+        identity = self.identities.get(principal)
+        if identity is None or identity.revoked:
+            return ()
+        return tuple(
+            record.grant
+            for record in self.grants.values()
+            if record.grant.principal == principal
+            and record.revoked_at is None
+            and record.grant.is_active(at)
+        )
+
+    def is_role(self, principal: str, role: Role, resource: str, now: datetime) -> bool:
+        """Whether ``principal`` holds ``role`` on ``resource`` now."""
+        held = active_grants(self.grants_of(principal, now), principal, resource, self.moment(now))
+        return any(grant.role is role for grant in held)
+
+    def last_admin_end(self, now: datetime) -> datetime | None:
+        """Return when the last admin grant on everything ends, after which nobody can grant any more."""
+        ends = [
+            grant.end
+            for name in self.identities
+            for grant in self.grants_of(name, now)
+            if grant.role is Role.ADMIN and grant.resource == EVERYTHING
+        ]
+        return max(ends, default=None)
+
+    def require_version(self, model: ModelId) -> VersionRecord:
+        """Raises InvalidError if the log knows no such version."""
+        version = self.versions.get(model)
+        if version is None:
+            raise InvalidError(f"{model}: no such version", hint="see: strongroom list")
+        return version
+
+    def require_approved(self, model: ModelId, manifest: Digest, statement: Digest) -> tuple[Approval, ...]:
+        """Return the approvals of exactly these digests.
+
+        Raises:
+            RejectedError: unknown, revoked, or published with other bytes.
+            DeniedError: not approved yet, or retired.
+        """
+        version = self.versions.get(model)
+        if version is None:
+            raise RejectedError(f"{model}: the log knows no such version", hint="see: strongroom list")
+        if version.state is State.REVOKED:
+            raise RejectedError(f"{model}: is revoked")
+        if (version.manifest, version.statement) != (manifest, statement):
+            raise RejectedError(f"{model}: differs from what was published")
+        if version.state is not State.APPROVED or not version.approvals:
+            raise DeniedError(
+                f"{model}: is {version.state}, not approved",
+                hint=f"a second person runs: strongroom approve {model}",
+            )
+        return version.approvals
