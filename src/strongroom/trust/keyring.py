@@ -4,6 +4,7 @@ A signature is judged at the time when the log recorded it, never at the time it
 revoked key can write any date into a statement, but not into the log.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -88,6 +89,14 @@ class KeyHistory:
         if key is None:
             raise RejectedError(f"signing key {shorten(key_id, 64)}: is not known here")
         return key.require_valid(at)
+
+    def valid_keys(self, at: datetime) -> tuple[PublicKey, ...]:
+        """Return every key that might sign at ``at``."""
+        valid = []
+        for key in self.keys:
+            with suppress(RejectedError):
+                valid.append(key.require_valid(at))
+        return tuple(valid)
 
     def with_key(self, key: SigningKey) -> "KeyHistory":
         """Return the history with one more key. Raises InvalidError if it is known already."""
