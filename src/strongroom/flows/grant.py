@@ -1,0 +1,143 @@
+"""Grants: who may be what, on what, until when. Every grant ends; ending it earlier is `end_grant`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from strongroom.errors import InvalidError
+from strongroom.flows.vault import (
+    CONTROL_LOCK,
+    Vault,
+    build_event,
+    identity_key,
+    judge,
+    moment,
+    read_authority,
+    record,
+    remember_head,
+    require_permission,
+)
+from strongroom.trust import dsse
+from strongroom.trust.grants import GRANT_TYPE, ID_ENTROPY_BYTES, Grant, build_grant_id
+from strongroom.trust.policy import Decision
+from strongroom.values import Action, Role, parse_principal, require_reason
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The grant that is asked for."""
+
+    principal: str
+    role: Role
+    resource: str
+    duration: timedelta
+    reason: str
+    start: datetime | None = None
+    """None: now."""
+
+
+def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Grant:
+    """Give a role with an end; returns the grant as recorded.
+
+    Raises:
+        DeniedError: the actor may not, or grants to themselves.
+        InvalidError: no such identity, or the duration is not allowed.
+    """
+    parse_principal(wish.principal)
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(
+            vault,
+            authority,
+            actor,
+            Action.GRANT,
+            wish.resource,
+            subject=wish.principal,
+        )
+        identity = authority.identities.get(wish.principal)
+        if identity is None or identity.revoked:
+            raise InvalidError(f"{wish.principal}: no such identity", hint="strongroom identity add")
+        now = moment(vault, authority)
+        start = wish.start or now
+        made = Grant(
+            id=build_grant_id(vault.entropy.bytes(ID_ENTROPY_BYTES)),
+            principal=wish.principal,
+            role=wish.role,
+            resource=wish.resource,
+            start=start,
+            end=start + wish.duration,
+            reason=require_reason(wish.reason),
+            granted_by=actor,
+        )
+        if dry_run:
+            return made
+        record(
+            vault,
+            build_event(
+                vault,
+                now,
+                actor,
+                Action.GRANT,
+                wish.principal,
+                rule=decision.rule,
+                reason=wish.reason,
+                grant=made.to_json(),
+                envelope=sign_grant(vault, made),
+            ),
+        )
+    remember_head(vault)
+    return made
+
+
+def sign_grant(vault: Vault, made: Grant) -> str:
+    """Return the envelope in which the granting admin's own key signs the grant."""
+    signer = vault.require_signers().signer(identity_key(made.granted_by))
+    return dsse.sign_envelope(GRANT_TYPE, made.to_bytes(), signer).to_bytes().decode()
+
+
+def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
+    """End a grant now; gateways follow within their snapshot's age. Returns the log index."""
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        held = authority.grants.get(grant_id)
+        decision = require_permission(
+            vault,
+            authority,
+            actor,
+            Action.REVOKE_GRANT,
+            held.grant.resource if held else "*",
+            subject=held.grant.principal if held else None,
+        )
+        if held is None:
+            raise InvalidError(f"{grant_id}: no such grant", hint="see: strongroom grant list")
+        if dry_run:
+            return -1
+        index = record(
+            vault,
+            build_event(
+                vault,
+                moment(vault, authority),
+                actor,
+                Action.REVOKE_GRANT,
+                held.grant.principal,
+                rule=decision.rule,
+                reason=require_reason(reason),
+                id=grant_id,
+            ),
+        )
+    remember_head(vault)
+    return index
+
+
+def can(vault: Vault, principal: str, action: Action, resource: str) -> Decision:
+    """Say whether ``principal`` may now, and which rule decides; changes and records nothing."""
+    authority = read_authority(vault)
+    known = next((v for model, v in authority.versions.items() if str(model) == resource), None)
+    return judge(
+        authority,
+        principal,
+        action,
+        resource,
+        moment(vault, authority),
+        publisher=known.publisher if known else None,
+        exists=known is not None,
+    )

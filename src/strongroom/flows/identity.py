@@ -1,0 +1,146 @@
+"""Identities: add, renew and revoke the key pairs with certificates that people and services are."""
+
+from datetime import datetime, timedelta
+
+from strongroom.errors import InvalidError
+from strongroom.flows.catalog import sync_catalog
+from strongroom.flows.vault import (
+    CONTROL_LOCK,
+    Vault,
+    build_event,
+    identity_key,
+    moment,
+    read_authority,
+    record,
+    require_permission,
+)
+from strongroom.ports import IssuedCertificate
+from strongroom.trust.authority import Authority, Identity
+from strongroom.trust.certificates import serial_text
+from strongroom.values import Action, format_time, parse_principal, require_reason
+
+
+def add_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: bool = False) -> int:
+    """Create a key pair and its certificate; it may do nothing until granted a role. Returns the log index.
+
+    Raises:
+        DeniedError: the actor may not.
+        InvalidError: the name exists, or did: names are never used again.
+    """
+    parse_principal(name)
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(vault, authority, actor, Action.ADD_IDENTITY, "*", subject=name)
+        if name in authority.identities:
+            raise InvalidError(f"{name}: exists already", hint="names of identities are never used again")
+        if dry_run:
+            return -1
+        now = moment(vault, authority)
+        certificate = _issue(vault, name, now, days, new=True)
+        index = record(
+            vault,
+            build_event(
+                vault, now, actor, Action.ADD_IDENTITY, name, rule=decision.rule, **_detail(name, certificate)
+            ),
+        )
+    sync_catalog(vault)
+    return index
+
+
+def renew_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: bool = False) -> int:
+    """Issue the next certificate for the same key pair. People may renew their own."""
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(
+            vault,
+            authority,
+            actor,
+            Action.RENEW_IDENTITY,
+            "*",
+            subject=name,
+        )
+        _require_identity(authority, name)
+        if dry_run:
+            return -1
+        now = moment(vault, authority)
+        certificate = _issue(vault, name, now, days, new=False)
+        index = record(
+            vault,
+            build_event(
+                vault,
+                now,
+                actor,
+                Action.RENEW_IDENTITY,
+                name,
+                rule=decision.rule,
+                **_detail(name, certificate),
+            ),
+        )
+    sync_catalog(vault)
+    return index
+
+
+def revoke_identity(vault: Vault, actor: str, name: str, reason: str, *, dry_run: bool = False) -> int:
+    """End an identity for good: every certificate it ever had is refused from now on."""
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(
+            vault,
+            authority,
+            actor,
+            Action.REVOKE_IDENTITY,
+            "*",
+            subject=name,
+        )
+        identity = _require_identity(authority, name)
+        if dry_run:
+            return -1
+        index = record(
+            vault,
+            build_event(
+                vault,
+                moment(vault, authority),
+                actor,
+                Action.REVOKE_IDENTITY,
+                name,
+                rule=decision.rule,
+                reason=require_reason(reason),
+                name=name,
+                serials=[one.serial for one in identity.credentials],
+            ),
+        )
+    sync_catalog(vault)
+    return index
+
+
+def _require_identity(authority: Authority, name: str) -> Identity:
+    identity = authority.identities.get(name)
+    if identity is None:
+        raise InvalidError(f"{name}: no such identity", hint="see: strongroom identity list")
+    if identity.revoked:
+        raise InvalidError(f"{name}: is revoked", hint="add an identity under another name")
+    return identity
+
+
+def _issue(vault: Vault, name: str, now: datetime, days: int, *, new: bool) -> IssuedCertificate:
+    signers = vault.require_signers()
+    key = identity_key(name)
+    if new:
+        # A key pair left by an attempt that was cut off before its record is used: nobody else has it.
+        try:
+            signer = signers.signer(key)
+        except InvalidError:
+            signer = signers.create_signer(key, "ecdsa-p256")
+    else:
+        signer = signers.signer(key)
+    lifetime_s = int(timedelta(days=days).total_seconds())
+    return vault.require_ca().issue_client(name, signer.public_pem, now, lifetime_s)
+
+
+def _detail(name: str, certificate: IssuedCertificate) -> dict[str, str]:
+    return {
+        "name": name,
+        "certificate_pem": certificate.certificate_pem.decode(),
+        "serial": serial_text(certificate.serial),
+        "not_after": format_time(certificate.not_after),
+    }

@@ -1,0 +1,306 @@
+"""Publish: a model file or folder becomes a sealed, inspected, signed version that waits for approval.
+
+What is inspected is the sealed object read back, never the source a second time, so that nobody can show the
+inspection one file and seal another.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from strongroom import canonical
+from strongroom.artifact.inspect import Inspection, inspect
+from strongroom.artifact.manifest import Entry, Manifest
+from strongroom.artifact.reader import SealedReader
+from strongroom.artifact.stream import seal
+from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError
+from strongroom.flows import layout
+from strongroom.flows.catalog import sync_catalog
+from strongroom.flows.keyfile import WrappedKey
+from strongroom.flows.vault import (
+    CONTROL_LOCK,
+    SIGNING_KEY,
+    Vault,
+    build_event,
+    family_key,
+    moment,
+    read_authority,
+    record,
+    require_permission,
+)
+from strongroom.guard.schema import Schema
+from strongroom.ports import BlobReader, ModelSource
+from strongroom.trust.authority import Authority
+from strongroom.trust.oms import build_bundle
+from strongroom.trust.statement import SealStatement, sign_statement
+from strongroom.values import Action, Digest, ModelId, SealedEntry, parse_principal
+
+DATA_KEY_BYTES = 32
+SALT_BYTES = 32
+MAX_MODEL_BYTES = 2**40
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What `publish` made."""
+
+    model: ModelId
+    digest: Digest
+    format: str
+    size_bytes: int
+    files: int
+    schema: Schema | None
+    findings: tuple[str, ...]
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is handed over, and by whom."""
+
+    model: ModelId
+    owner: str
+    publisher: str
+    source: ModelSource
+    schema: dict[str, Any] | None = None
+    """None: taken from the model itself."""
+    dependencies: dict[str, Any] | None = None
+    allow_older: bool = False
+    """Permit a version lower than the highest published one."""
+
+
+def publish(
+    vault: Vault, offer: Offer, progress: Progress | None = None, *, dry_run: bool = False
+) -> Published:
+    """Seal, inspect, sign and catalogue one version; durable and visible on return, or not there at all.
+
+    Raises:
+        DeniedError: the publisher may not.
+        InvalidError: the version exists, is older than another, or the schema does not fit the model.
+        RejectedError: the format is not an inert one, or inspection refuses it; nothing is kept.
+        OutageError: a disk is full or silent; nothing is visible.
+    """
+    parse_principal(offer.owner)
+    authority = read_authority(vault)
+    # (1) permission and a free name, before any byte is read
+    require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
+    with vault.locks.hold(f"publish-{offer.model.family}"):
+        _require_new(read_authority(vault), offer)
+        _sweep(vault, offer.model)
+        try:
+            # (2) one pass over the source: hash, encrypt, write
+            data_key = vault.entropy.bytes(DATA_KEY_BYTES)
+            sealed = _seal_all(vault, offer, data_key, progress)
+            # (3) inspection of exactly what was sealed
+            inspection, schema = _inspect_sealed(vault, offer, sealed, data_key)
+            if dry_run:
+                _sweep(vault, offer.model)
+                return _published(offer, sealed, inspection, schema, log_index=-1)
+            # (4) signature, statement and wrapped key beside the objects
+            statement, envelope = _sign(vault, offer, sealed, inspection, schema, data_key)
+        except StrongroomError as error:
+            with suppress(StrongroomError):
+                _sweep(vault, offer.model)
+            _record_refusal(vault, offer, error)
+            raise
+        # (5) the record makes it published; the catalog follows
+        return _commit(vault, offer, statement, envelope, _published(offer, sealed, inspection, schema, -1))
+
+
+def _require_new(authority: Authority, offer: Offer) -> None:
+    model = offer.model
+    known = [version for version in authority.versions if version.family == model.family]
+    if model in known:
+        raise InvalidError(
+            f"{model}: is published already and versions never change", hint="publish the next version"
+        )
+    clash = [str(other) for other in known if str(other).casefold() == str(model).casefold()]
+    if clash:
+        raise InvalidError(f"{model}: differs from {clash[0]} only in case")
+    newer = [other for other in known if other.version > model.version]
+    if newer and not offer.allow_older:
+        raise InvalidError(
+            f"{model}: is older than {max(newer)}", hint="to publish an older version use --allow-older"
+        )
+
+
+def _sweep(vault: Vault, model: ModelId) -> None:
+    """Remove what a publish of this never-published version left when it was cut off."""
+    for name in list(vault.blobs.list(layout.prefix(model))):
+        vault.blobs.delete(name)
+
+
+def _seal_all(
+    vault: Vault, offer: Offer, data_key: bytes, progress: Progress | None
+) -> tuple[SealedEntry, ...]:
+    files = offer.source.files
+    if sum(file.size for file in files) > MAX_MODEL_BYTES:
+        raise InvalidError(f"{offer.model}: larger than {MAX_MODEL_BYTES} bytes")
+    sealed = []
+    for index, file in enumerate(files):
+        name = layout.object_name(offer.model, index)
+        writer = vault.blobs.create(name, file.size)
+        try:
+            entry = seal(
+                file.read_into,
+                writer.write_at,
+                size=file.size,
+                model=offer.model,
+                path=file.path,
+                object=name,
+                salt=vault.entropy.bytes(SALT_BYTES),
+                dek=data_key,
+                progress=progress,
+            )
+            file.require_unchanged()
+            writer.commit()
+        finally:
+            writer.discard()
+        sealed.append(entry)
+    return tuple(sealed)
+
+
+def _manifest(sealed: Sequence[SealedEntry]) -> Manifest:
+    return Manifest(tuple(Entry(entry.path, entry.size_bytes, entry.sha256) for entry in sealed))
+
+
+def _inspect_sealed(
+    vault: Vault, offer: Offer, sealed: Sequence[SealedEntry], data_key: bytes
+) -> tuple[Inspection, Schema | None]:
+    readers: list[BlobReader] = []
+    try:
+        entries = {}
+        for entry in sealed:
+            blob = vault.blobs.open(entry.object)
+            readers.append(blob)
+            reader = SealedReader(blob.read_into, data_key, entry, offer.model)
+            entries[entry.path] = (reader.read_at, entry.size_bytes)
+        inspection = inspect(entries)
+    finally:
+        for blob in readers:
+            blob.close()
+    if offer.schema is not None:
+        schema: Schema | None = Schema.parse(offer.schema)
+    elif inspection.servable:
+        schema = Schema.auto(inspection.inputs, inspection.outputs)
+    else:
+        schema = None
+    if schema is not None and inspection.servable:
+        schema.require_fits(inspection.inputs, inspection.outputs)
+    return inspection, schema
+
+
+def _sign(
+    vault: Vault,
+    offer: Offer,
+    sealed: tuple[SealedEntry, ...],
+    inspection: Inspection,
+    schema: Schema | None,
+    data_key: bytes,
+) -> tuple[SealStatement, bytes]:
+    signer = vault.require_signers().signer(SIGNING_KEY)
+    manifest = _manifest(sealed)
+    bundle = build_bundle(_signed_name(sealed), [(entry.path, entry.sha256) for entry in sealed], signer)
+    context = data_key_context(offer.model, manifest.digest)
+    statement = SealStatement(
+        model=str(offer.model),
+        owner=offer.owner,
+        format=str(inspection.format),
+        main=inspection.main,
+        schema=schema.to_dict() if schema else None,
+        entries=sealed,
+        manifest_digest=manifest.digest,
+        dek_context=context.decode(),
+        publisher=offer.publisher,
+        created_at=moment(vault, read_authority(vault)),
+        oms_digest=Digest.of(bundle),
+        inspection=inspection.summary(),
+        dependencies=offer.dependencies or {},
+    )
+    envelope = sign_statement(statement, signer)
+    keys = vault.require_keys()
+    key = family_key(offer.model.family)
+    keys.create(key)
+    wrapped = WrappedKey(key, keys.wrap(key, data_key, context))
+    vault.blobs.put_new(layout.signature_name(offer.model), bundle)
+    vault.blobs.put_new(layout.statement_name(offer.model), envelope)
+    vault.blobs.replace(layout.wrapped_key_name(offer.model), wrapped.to_bytes())
+    return statement, envelope
+
+
+def data_key_context(model: ModelId, manifest: Digest) -> bytes:
+    """What a wrapped data key is bound to: it opens for this model and these plaintext bytes only."""
+    return canonical.encode({"manifest": str(manifest), "model": str(model), "use": "strongroom/dek/1"})
+
+
+def _signed_name(sealed: Sequence[SealedEntry]) -> str:
+    return sealed[0].path if len(sealed) == 1 else "model"
+
+
+def _commit(
+    vault: Vault, offer: Offer, statement: SealStatement, envelope: bytes, published: Published
+) -> Published:
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
+        now = moment(vault, authority)
+        # From here on nothing is swept: an append that seemed to fail may have been kept.
+        index = record(
+            vault,
+            build_event(
+                vault,
+                now,
+                offer.publisher,
+                Action.PUBLISH,
+                str(offer.model),
+                rule=decision.rule,
+                model=str(offer.model),
+                manifest=str(statement.manifest_digest),
+                statement=str(Digest.of(envelope)),
+                owner=offer.owner,
+                publisher=offer.publisher,
+            ),
+        )
+    sync_catalog(vault)
+    return replace(published, log_index=index)
+
+
+def _record_refusal(vault: Vault, offer: Offer, error: StrongroomError) -> None:
+    """A refused model is an event too; an outage while saying so must not hide the refusal itself."""
+    verdict = "reject" if isinstance(error, RejectedError) else error.family
+    with suppress(OutageError):
+        now = moment(vault, read_authority(vault))
+        record(
+            vault,
+            build_event(
+                vault,
+                now,
+                offer.publisher,
+                Action.PUBLISH,
+                str(offer.model),
+                verdict=verdict if verdict in ("reject", "outage") else "deny",
+                reason=error.message[:500],
+            ),
+        )
+
+
+def _published(
+    offer: Offer,
+    sealed: Sequence[SealedEntry],
+    inspection: Inspection,
+    schema: Schema | None,
+    log_index: int,
+) -> Published:
+    return Published(
+        model=offer.model,
+        digest=_manifest(sealed).digest,
+        format=str(inspection.format),
+        size_bytes=sum(entry.size_bytes for entry in sealed),
+        files=len(sealed),
+        schema=schema,
+        findings=tuple(finding.message for finding in inspection.findings),
+        log_index=log_index,
+    )

@@ -1,0 +1,106 @@
+"""What is served: which version a name stands for, and whether it still may be."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from strongroom.errors import InvalidError, RejectedError
+from strongroom.flows.statement import require_statement_of
+from strongroom.flows.vault import (
+    Vault,
+    build_event,
+    moment,
+    read_authority,
+    record,
+    remember_head,
+    require_permission,
+)
+from strongroom.trust.authority import Authority
+from strongroom.values import Action, ModelId, State, parse_family
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One version behind its family's name."""
+
+    model: ModelId
+    digest: str
+    statement: str
+    schema: dict[str, Any]
+
+    @classmethod
+    def choose(cls, vault: Vault, authority: Authority, name: str) -> Self:
+        """Return what ``name`` (``family`` or ``family@version``) stands for: the highest approved version.
+
+        Raises:
+            InvalidError: there is no such family or version.
+            RejectedError: none is approved, or it cannot be served.
+        """
+        model = ModelId.parse(name) if "@" in name else _highest_approved(authority, parse_family(name))
+        statement = require_statement_of(vault, authority, model)
+        if statement.schema is None:
+            raise RejectedError(
+                f"{model}: {statement.format} cannot be served by this release", hint="serve an ONNX model"
+            )
+        known = authority.versions[model]
+        return cls(model, str(known.manifest), str(known.statement), statement.schema)
+
+    @property
+    def family(self) -> str:
+        return self.model.family
+
+    def to_snapshot(self) -> dict[str, Any]:
+        """The gateway's view: docs/formats/wire-frames.md."""
+        return {
+            "model": str(self.model),
+            "digest": self.digest,
+            "statement": self.statement,
+            "schema": self.schema,
+            "aliases": [self.family],
+            "default": True,
+        }
+
+
+def _highest_approved(authority: Authority, family: str) -> ModelId:
+    versions = {model: known for model, known in authority.versions.items() if model.family == family}
+    if not versions:
+        raise InvalidError(f"{family}: no such model", hint="see: strongroom list")
+    approved = [model for model, known in versions.items() if known.state is State.APPROVED]
+    if not approved:
+        newest = max(versions)
+        raise RejectedError(
+            f"{family}: no version is approved; {newest} is {versions[newest].state}",
+            hint=f"a second person runs: strongroom approve {newest}",
+        )
+    releases = [model for model in approved if not model.version.pre]
+    return max(releases or approved)
+
+
+def still_served(authority: Authority, served: Served) -> bool:
+    """Whether the log still lets this version be served."""
+    known = authority.versions.get(served.model)
+    return known is not None and known.state is State.APPROVED and str(known.statement) == served.statement
+
+
+def record_serving(
+    vault: Vault, actor: str, served: list[Served], what: str, insecure: list[str] | None = None
+) -> None:
+    """Record that serving starts or stops, and with which insecure choices (I10)."""
+    authority = read_authority(vault)
+    events = []
+    for one in served:
+        decision = require_permission(vault, authority, actor, Action.SERVE, str(one.model))
+        events.append(
+            build_event(
+                vault,
+                moment(vault, authority),
+                actor,
+                Action.SERVE,
+                str(one.model),
+                rule=decision.rule,
+                reason=what,
+                manifest=one.digest,
+                insecure=insecure or [],
+            )
+        )
+    record(vault, *events)
+    remember_head(vault)

@@ -1,0 +1,259 @@
+"""The ports of one home bound together, and the three things every flow does with them.
+
+Read the authority from the verified log, decide, and record before acting. Nothing here trusts the catalog:
+rights and states are replayed from the log (docs/decisions/0002).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from strongroom.errors import DeniedError, RejectedError
+from strongroom.ports import (
+    BlobStore,
+    CertificateAuthority,
+    Clock,
+    Entropy,
+    KeyProvider,
+    Locks,
+    LogStore,
+    MemoryProvider,
+    Records,
+    Signer,
+    SignerProvider,
+    TlsKeys,
+)
+from strongroom.trust.authority import Authority
+from strongroom.trust.checkpoint import verify_checkpoint
+from strongroom.trust.events import Event, Outcome
+from strongroom.trust.keyring import TrustRoot
+from strongroom.trust.merkle import Frontier, leaf_hash
+from strongroom.trust.policy import Decision, Request, decide
+from strongroom.values import Action, KeyUri
+
+_Port = TypeVar("_Port")
+
+SIGNING_KEY = KeyUri("file:sign/1")
+LOG_KEY = KeyUri("file:log")
+CA_KEY = KeyUri("file:ca")
+CONTROL_LOCK = "control"
+
+
+def family_key(family: str) -> KeyUri:
+    """The key-encryption key of a family."""
+    return KeyUri(f"file:kek/{family}")
+
+
+def identity_key(name: str) -> KeyUri:
+    """The key pair of a person or service."""
+    return KeyUri(f"file:id/{name}")
+
+
+@dataclass
+class Replayed:
+    """The authority as of a log size; lets the next read fold only what is new."""
+
+    size: int = 0
+    frontier: Frontier = field(default_factory=Frontier)
+    authority: Authority = field(default_factory=Authority)
+
+
+@dataclass
+class Vault:
+    """One home. ``keys``, ``signers`` and ``ca`` are None while the keystore is locked (read-only flows)."""
+
+    trust_root: TrustRoot
+    clock: Clock
+    entropy: Entropy
+    blobs: BlobStore
+    records: Records
+    log: LogStore
+    locks: Locks
+    memory: MemoryProvider
+    keys: KeyProvider | None = None
+    signers: SignerProvider | None = None
+    tls_keys: TlsKeys | None = None
+    ca: CertificateAuthority | None = None
+    origin: str = ""
+    """Where actions come from, for the log: host name and kind of session."""
+    replayed: Replayed = field(default_factory=Replayed)
+
+    def require_keys(self) -> KeyProvider:
+        return _require_unlocked(self.keys)
+
+    def require_signers(self) -> SignerProvider:
+        return _require_unlocked(self.signers)
+
+    def require_tls_keys(self) -> TlsKeys:
+        return _require_unlocked(self.tls_keys)
+
+    def require_ca(self) -> CertificateAuthority:
+        return _require_unlocked(self.ca)
+
+    def log_signer(self) -> Signer:
+        return self.require_signers().signer(LOG_KEY)
+
+
+def _require_unlocked(port: _Port | None) -> _Port:
+    if port is None:
+        raise DeniedError(
+            "keystore: is locked", hint="give the passphrase: --passphrase-file or at the prompt"
+        )
+    return port
+
+
+def read_authority(vault: Vault) -> Authority:
+    """Return who may do what, replayed from the log after checking it against its signed checkpoint.
+
+    Raises:
+        RejectedError: the log is not what its checkpoint, or the head the catalog remembers, says.
+    """
+    # (1) what the log's key signed, and nothing older than what this home has seen before
+    note = vault.log.checkpoint()
+    if note is None:
+        raise RejectedError("log: has no checkpoint", hint="restore the home from a backup")
+    checkpoint = verify_checkpoint(note, vault.trust_root.log_public_key, vault.trust_root.log_origin)
+    remembered = vault.records.head()
+    if remembered is not None and checkpoint.size < remembered[0]:
+        raise RejectedError(
+            f"log: holds {checkpoint.size} records, was {remembered[0]} before: it was cut or rolled back"
+        )
+    # (2) only new leaves are read; a log that does not extend what was replayed is read from the start
+    state = vault.replayed
+    if checkpoint.size < state.size:
+        raise RejectedError(f"log: shrank from {state.size} to {checkpoint.size} records")
+    replayed = _replay(vault, state, checkpoint.size, remembered)
+    if replayed.frontier.root() != checkpoint.root:
+        raise RejectedError(
+            "log: records differ from the signed checkpoint", hint="run: strongroom log verify"
+        )
+    vault.replayed = replayed
+    return replayed.authority
+
+
+def _replay(vault: Vault, state: Replayed, size: int, remembered: tuple[int, bytes] | None) -> Replayed:
+    frontier = state.frontier.copy()
+    authority = state.authority
+    index = state.size
+    for leaf in vault.log.leaves(index, size):
+        if remembered is not None and index == remembered[0]:
+            _require_remembered(frontier, remembered)
+        frontier.push(leaf_hash(leaf))
+        authority = authority.apply(Event.parse(leaf), index)
+        index += 1
+    if index != size:
+        raise RejectedError(f"log: record {index} is missing", hint="run: strongroom log verify")
+    if remembered is not None and index == remembered[0]:
+        _require_remembered(frontier, remembered)
+    return Replayed(size, frontier, authority)
+
+
+def _require_remembered(frontier: Frontier, remembered: tuple[int, bytes]) -> None:
+    if frontier.root() != remembered[1]:
+        raise RejectedError(f"log: the first {remembered[0]} records are not those seen before")
+
+
+def moment(vault: Vault, authority: Authority) -> datetime:
+    """Return now, never earlier than the last record: a clock set back extends no grant (I8)."""
+    return authority.moment(vault.clock.now())
+
+
+def build_event(
+    vault: Vault,
+    now: datetime,
+    actor: str,
+    action: str,
+    subject: str,
+    *,
+    verdict: str = "allow",
+    rule: str = "",
+    reason: str = "",
+    **detail: Any,
+) -> Event:
+    """Return the record of one decision, stamped with where it came from."""
+    return Event(
+        now, actor, action, subject, Outcome(verdict), rule, reason, {**detail, "origin": vault.origin}
+    )
+
+
+def record(vault: Vault, *events: Event) -> int:
+    """Append events; on return they are durable. Returns the index of the first.
+
+    Every event is applied to the authority first, so that nothing is written that a replay would refuse.
+
+    Raises:
+        RejectedError: the log would not accept one of them.
+        OutageError: the log could not be written; the caller must not act.
+    """
+    vault.replayed.authority.extend(events)
+    return vault.log.append([event.to_bytes() for event in events], vault.log_signer())
+
+
+def remember_head(vault: Vault) -> None:
+    """Note the log's head in the catalog, so that a log cut later is noticed."""
+    read_authority(vault)
+    vault.records.note_head(vault.replayed.size, vault.replayed.frontier.root())
+
+
+def require_permission(
+    vault: Vault,
+    authority: Authority,
+    actor: str,
+    action: Action,
+    resource: str,
+    *,
+    publisher: str | None = None,
+    subject: str | None = None,
+    exists: bool = False,
+) -> Decision:
+    """Return the decision that allows this, for the record; a denial is recorded first, then raised.
+
+    ``publisher``, ``subject`` and ``exists`` are what the policies ask about: see `trust.policy.Request`.
+    With a locked keystore (read-only flows) a denial cannot be recorded and is only raised.
+
+    Raises:
+        DeniedError: no policy allows it, or one forbids it.
+    """
+    now = moment(vault, authority)
+    decision = judge(authority, actor, action, resource, now, publisher, subject, exists)
+    if decision.allowed:
+        return decision
+    if vault.signers is not None:
+        record(vault, build_event(vault, now, actor, action, resource, verdict="deny", rule=decision.rule))
+    raise DeniedError(
+        f"{actor} may not {action} {resource}: {decision.rule}",
+        hint=f"ask why: strongroom can {actor} {action} '{resource}'; an admin can grant a role that may",
+    )
+
+
+def judge(
+    authority: Authority,
+    actor: str,
+    action: Action,
+    resource: str,
+    now: datetime,
+    publisher: str | None = None,
+    subject: str | None = None,
+    exists: bool = False,
+) -> Decision:
+    """Decide without recording: what `can` answers and what every flow enforces."""
+    identity = authority.identities.get(actor)
+    if identity is None:
+        return Decision(False, "unknown-identity")
+    if identity.revoked:
+        return Decision(False, "identity-revoked")
+    return decide(
+        Request(
+            actor,
+            action,
+            resource,
+            now,
+            authority.grants_of(actor, now),
+            {
+                "publisher": publisher or "",
+                "subject_principal": subject or "",
+                "exists": exists,
+                "solo": authority.solo,
+            },
+        )
+    )

@@ -1,0 +1,252 @@
+"""The supervisor's loop: keep a gateway and the workers alive, and tell the gateway what holds now."""
+
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from strongroom.errors import OutageError, StrongroomError
+from strongroom.flows.journal import fold_journals
+from strongroom.flows.serving import Served, record_serving, still_served
+from strongroom.flows.vault import Replayed, Vault, moment, read_authority
+from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
+from strongroom.serve.supervisor.gateway import Doors, Gateway
+from strongroom.serve.supervisor.tls import ServerIdentity
+from strongroom.serve.supervisor.worker import Worker
+from strongroom.settings import Settings
+from strongroom.trust.policy import policy_version
+from strongroom.values import format_time
+
+TICK_S = 0.25
+SNAPSHOT_INTERVAL_S = 1.0
+BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Notices:
+    """Whom the supervisor tells what, as it happens."""
+
+    ready: Callable[[str, int], None] = lambda host, port: None
+    event: Callable[[str], None] = lambda text: None
+
+
+@dataclass
+class Supervisor:
+    """Serves ``models`` (``family`` or ``family@version``) until told to stop."""
+
+    vault: Vault
+    settings: Settings
+    actor: str
+    journals: str
+    """Folder of the gateways' journals."""
+    models: list[str]
+    notices: Notices = field(default_factory=Notices)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or `stop`, then drain and clean up.
+
+        Raises:
+            StrongroomError: a model could not be released or loaded, or the port not be opened.
+        """
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._stopping = False
+        self._gateway: Gateway | None = None
+        self._announced = False
+        self._gateway_failures = 0
+        self._next_gateway = self._next_snapshot = 0.0
+        self._next_fold = time.monotonic() + self.settings.log.fold_interval_s
+        self._number = 0
+        # The fleet releases models in a thread of its own and so reads the log for itself.
+        self._fleet = Fleet(replace(self.vault, replayed=Replayed()), self.settings, self.actor)
+        handlers = {
+            number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        try:
+            self._serve()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self._fleet.stop()
+            self._selector.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def stop(self) -> None:
+        """Ask `run` to drain and return; safe from a signal handler or another thread."""
+        self._stopping = True
+        os.write(self._wake_write, b"\0")
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self.stop()
+
+    def _serve(self) -> None:
+        # (1) what an earlier run left in its journals belongs in the log first
+        fold_journals(self.vault, self.actor, self.journals)
+        authority = read_authority(self.vault)
+        # (2) every model is released and loaded before the port opens
+        for name in self.models:
+            self._fleet.add(Served.choose(self.vault, authority, name))
+        serve = self.settings.serve
+        self._tls = ServerIdentity(self.vault, serve.names, serve.server_certificate_hours)
+        # (3) the listener and the journals' folder outlive every gateway
+        with _listen(serve.host, serve.port) as listener:
+            folder = os.open(self.journals, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._doors = Doors(listener.fileno(), folder)
+                self._address = listener.getsockname()[:2]
+                record_serving(
+                    self.vault, self.actor, self._served(), "start", self.settings.insecure_choices()
+                )
+                self._loop()
+                record_serving(self.vault, self.actor, self._served(), "stop")
+            finally:
+                if self._gateway is not None:
+                    self._gateway.child.kill()
+                os.close(folder)
+
+    def _loop(self) -> None:
+        while not self._stopping:
+            self._keep_gateway()
+            for key, _ in self._selector.select(TICK_S):
+                if key.fd == self._wake_read:
+                    os.read(self._wake_read, 4096)
+                elif self._gateway is not None:
+                    self._guarded(lambda gateway: gateway.hear(self._on_message))
+            self._fleet.look_after(self._on_worker, self._on_worker_failure)
+            now = time.monotonic()
+            if now >= self._next_snapshot:
+                self._push_snapshot()
+            if now >= self._next_fold:
+                self._next_fold = now + self.settings.log.fold_interval_s
+                self._fold()
+        if self._gateway is not None:
+            self._selector.unregister(self._gateway.child.channel)
+            self._gateway.drain(self.settings.serve.drain_timeout_s + 1)
+            self._gateway = None
+        self._fold()
+
+    # -- the gateway -----------------------------------------------------------------------------------
+
+    def _keep_gateway(self) -> None:
+        if self._gateway is not None or time.monotonic() < self._next_gateway:
+            return
+        certificate = self._tls.descriptor(self.vault.clock.now())
+        try:
+            gateway = Gateway(self.vault, self.settings, self.actor, self._doors, certificate)
+        except StrongroomError as error:
+            if not self._announced:
+                raise
+            self._plan_gateway(f"gateway: {error.message}")
+            return
+        finally:
+            os.close(certificate)
+        self._gateway = gateway
+        self._selector.register(gateway.child.channel, selectors.EVENT_READ)
+        self._push_snapshot()
+        for slot in self._fleet.slots.values():
+            if slot.worker is not None:
+                self._on_worker(slot.worker)
+
+    def _guarded(self, act: Callable[[Gateway], None]) -> None:
+        """Do something with the gateway; if it turns out to be gone, plan the next one."""
+        gateway = self._gateway
+        if gateway is None:
+            return
+        try:
+            act(gateway)
+        except OutageError as error:
+            self._selector.unregister(gateway.child.channel)
+            gateway.child.kill()
+            self._gateway = None
+            self._plan_gateway(error.message)
+
+    def _plan_gateway(self, why: str) -> None:
+        delay_s = RESTART_DELAYS_S[min(self._gateway_failures, len(RESTART_DELAYS_S) - 1)]
+        self._gateway_failures += 1
+        self._next_gateway = time.monotonic() + delay_s
+        self.notices.event(f"{why}; starting another in {delay_s:g} s")
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        match message.get("kind"):
+            case "ready":
+                self._gateway_failures = 0
+                if not self._announced:
+                    self._announced = True
+                    self.notices.ready(self._address[0], self._address[1])
+            case "worker-lost" | "worker-stuck" as kind:
+                self.notices.event(f"worker {message.get('model')}: {kind}")
+                self._fleet.lose(str(message.get("model")))
+            case "journal-failed":
+                self.notices.event(f"journal: cannot be written: {message.get('message')}")
+
+    # -- the workers -----------------------------------------------------------------------------------
+
+    def _on_worker(self, worker: Worker) -> None:
+        def attach(gateway: Gateway) -> None:
+            try:
+                channel = worker.open_channel()
+            except OutageError:
+                return  # the worker just died; the fleet will notice and start another
+            with channel:
+                gateway.attach(worker, channel)
+
+        self._guarded(attach)
+
+    def _on_worker_failure(self, model: str, why: str) -> None:
+        self.notices.event(f"worker {model}: {why}")
+
+    def _served(self) -> list[Served]:
+        return [slot.served for slot in self._fleet.slots.values() if not slot.withdrawn]
+
+    # -- what holds now --------------------------------------------------------------------------------
+
+    def _push_snapshot(self) -> None:
+        """Tell the gateway what the log says now. If the log cannot be read, its last word grows too old."""
+        self._next_snapshot = time.monotonic() + SNAPSHOT_INTERVAL_S
+        try:
+            authority = read_authority(self.vault)
+        except StrongroomError as error:
+            self.notices.event(error.message)
+            return
+        for model, slot in self._fleet.slots.items():
+            if not slot.withdrawn and not still_served(authority, slot.served):
+                self._fleet.withdraw(model)
+                self.notices.event(f"{model}: withdrawn, no longer served")
+        now = self.vault.clock.now()
+        if self._tls.is_due(now):
+            certificate = self._tls.descriptor(now)
+            self._guarded(lambda gateway: gateway.renew(certificate))
+            os.close(certificate)
+        self._number += 1
+        snapshot = {
+            "kind": "snapshot",
+            "number": self._number,
+            "time": format_time(moment(self.vault, authority)),
+            "max_age_s": self.settings.serve.snapshot_max_age_s,
+            "policy_version": policy_version(),
+            "models": [served.to_snapshot() for served in self._served()],
+            **authority.to_snapshot(moment(self.vault, authority)),
+        }
+        self._guarded(lambda gateway: gateway.tell(snapshot))
+
+    def _fold(self) -> None:
+        try:
+            fold_journals(self.vault, self.actor, self.journals)
+        except StrongroomError as error:
+            self.notices.event(f"journals: not folded: {error.message}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OutageError(
+            f"{host}:{port}: cannot listen: {error.strerror}", hint="choose another with --port"
+        ) from None

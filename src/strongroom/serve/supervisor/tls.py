@@ -1,0 +1,48 @@
+"""The server's own certificate: issued by the built-in CA, short-lived, renewed while serving."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from strongroom.errors import InvalidError
+from strongroom.flows.vault import Vault
+from strongroom.values import KeyUri
+
+SERVER_KEY = KeyUri("file:tls")
+RENEW_WHEN_LEFT = 1 / 3
+
+
+class ServerIdentity:
+    """Certificate and key of the listener. The key reaches the gateway through a memfd, never a file."""
+
+    def __init__(self, vault: Vault, names: Sequence[str], lifetime_hours: int) -> None:
+        self._vault = vault
+        self._names = tuple(names)
+        self._lifetime = timedelta(hours=lifetime_hours)
+        self._renew_at = datetime.min.replace(tzinfo=UTC)
+        self._pem = b""
+
+    def descriptor(self, now: datetime) -> int:
+        """Return a memfd with certificate and key as PEM, renewed if it is time; the caller closes it."""
+        if not self._pem or now >= self._renew_at:
+            self._renew(now)
+        memory = os.memfd_create("server-certificate", os.MFD_CLOEXEC)
+        os.write(memory, self._pem)
+        os.lseek(memory, 0, os.SEEK_SET)
+        return memory
+
+    def is_due(self, now: datetime) -> bool:
+        return now >= self._renew_at
+
+    def _renew(self, now: datetime) -> None:
+        signers = self._vault.require_signers()
+        try:
+            signer = signers.signer(SERVER_KEY)
+        except InvalidError:
+            signer = signers.create_signer(SERVER_KEY, "ecdsa-p256")
+        certificate = self._vault.require_ca().issue_server(
+            self._names, signer.public_pem, now, int(self._lifetime.total_seconds())
+        )
+        key = self._vault.require_tls_keys().private_pem(SERVER_KEY)
+        self._pem = certificate.certificate_pem + key
+        self._renew_at = certificate.not_after - self._lifetime * RENEW_WHEN_LEFT

@@ -1,0 +1,77 @@
+"""One sandboxed worker: released bytes in, a ready engine out."""
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+from strongroom.errors import OutageError
+from strongroom.flows.release import Release
+from strongroom.serve.supervisor.child import Child
+
+WORKER_MODULE = "strongroom.serve.worker"
+START_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Worker:
+    """A locked worker with its model loaded."""
+
+    model: str
+    digest: str
+    child: Child
+    layers: dict[str, str]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+
+    def open_channel(self) -> socket.socket:
+        """Give the worker one more data channel; returns the end for a gateway. Raises OutageError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.child.tell({"kind": "channel"}, [theirs.fileno()])
+        except OutageError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+
+def start_worker(release: Release, required_layers: list[str], threads: int, load_timeout_s: float) -> Worker:
+    """Start a worker, see it lock itself in, and only then hand it the model; ``release`` is closed.
+
+    Raises:
+        RejectedError: a required sandbox layer is missing, or the engine refuses the model.
+        OutageError: the worker died or was too slow.
+    """
+    child = None
+    try:
+        child = Child.start(
+            f"worker {release.model}", WORKER_MODULE, ["--require", ",".join(required_layers)]
+        )
+        locked = child.expect("locked", START_TIMEOUT_S)
+        paths = list(release.memories)
+        child.tell(
+            {
+                "kind": "load",
+                "model": str(release.model),
+                "main": release.statement.main,
+                "entries": paths,
+                "threads": threads,
+            },
+            [release.memories[path].fd for path in paths],
+        )
+        ready = child.expect("ready", load_timeout_s)
+    except BaseException:
+        if child is not None:
+            child.kill()
+        raise
+    finally:
+        release.close()
+    return Worker(
+        model=str(release.model),
+        digest=str(release.statement.manifest_digest),
+        child=child,
+        layers={**locked["layers"], **ready.get("layers", {})},
+        inputs=ready["inputs"],
+        outputs=ready["outputs"],
+    )
