@@ -1,0 +1,1 @@
+"""Engines that run inert model formats inside the worker; one file each, loaded before the locks."""
