@@ -1,0 +1,1 @@
+"""Where the log is kept: a folder of tiles, or the in-memory twin of the tests."""
