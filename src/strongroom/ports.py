@@ -273,7 +273,17 @@ class LogStore(Protocol):
     def leaf(self, index: int) -> bytes: ...
 
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
-        """Stored leaves in order, unverified; see `trust.merkle` and `flows.audit` for verification."""
+        """Stored leaves in order, unverified until `trust.log.verify_log` has seen them.
+
+        May end early, or raise RejectedError on the way, where stored leaves are missing or torn.
+        """
+
+    def tile(self, level: int, index: int, width: int) -> Sequence[bytes]:
+        """The first ``width`` hashes of a stored tile, unverified (see `trust.tiles`), for proofs.
+
+        Raises:
+            RejectedError: they are not there.
+        """
 
 
 class Locks(Protocol):
