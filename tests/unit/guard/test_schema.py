@@ -46,7 +46,7 @@ def test_what_is_signed_reads_back_as_it_was() -> None:
     schema = Schema.parse(GOOD)
     assert schema.by_rows
     assert schema.inputs[0].minimum == (0, -0.5, 1)
-    assert schema.inputs[1].categories == {b"ch", b"de"}
+    assert schema.inputs[1].categories == frozenset({b"ch", b"de"})
     assert Schema.parse(canonical.decode(canonical.encode(schema.to_dict()))) == schema
 
 
