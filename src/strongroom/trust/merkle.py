@@ -5,7 +5,6 @@ Verification follows the algorithms of RFC 9162 2.1.3.2 and 2.1.4.2 step by step
 
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import Self
 
 from strongroom.errors import InvalidError, RejectedError
 
@@ -211,9 +210,6 @@ class Frontier:
 
     def copy(self) -> "Frontier":
         return Frontier(self.size, self._roots)
-
-    def copy(self) -> Self:
-        return type(self)(self.size, self._roots)
 
     def root(self) -> bytes:
         if not self._roots:
