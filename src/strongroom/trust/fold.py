@@ -37,7 +37,7 @@ INIT = "init"
 SOLO_RULE = "solo-"
 """How the name of a rule begins that holds only while one person is alone (trust/roles.cedar)."""
 MAX_ORIGIN_CHARS = 128
-_JOURNAL = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_JOURNAL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _WATCHERS = frozenset({Role.REVIEWER, Role.ADMIN})
 _OPTIONAL = frozenset({"origin"})
 """Every record may say where the request came from; that changes nothing."""
