@@ -96,6 +96,11 @@ class PublicKey:
         return cls(sha256(der).hexdigest(), algorithm, pem, key)
 
     @property
+    def key(self) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
+        """The key as the library knows it, for those who build certificates."""
+        return self._key
+
+    @property
     def der(self) -> bytes:
         """The SubjectPublicKeyInfo."""
         return self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,1 @@
+"""Who issues the certificates that are identities: the built-in CA."""
