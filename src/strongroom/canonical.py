@@ -19,10 +19,14 @@ def encode(value: Any) -> bytes:
     """Return the canonical bytes of ``value``.
 
     Raises:
-        InvalidError: a float, an integer out of range, a non-ASCII key, or nesting beyond MAX_DEPTH.
+        InvalidError: a float, an integer out of range, a non-ASCII key, half a surrogate pair, or nesting
+            beyond MAX_DEPTH.
     """
     _require_canonical(value, MAX_DEPTH)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise InvalidError("canonical json: a string is not Unicode text") from None
 
 
 def decode(data: bytes) -> Any:
