@@ -8,6 +8,7 @@ is bounded by the buffers, and the first failure stops all of them within one ch
 from collections.abc import Callable
 from threading import Condition, Thread
 
+from strongroom.artifact.scratch import allocate, wipe
 from strongroom.errors import InvalidError, OutageError
 
 MAX_THREADS = 8
@@ -77,7 +78,7 @@ class _Belt:
         progress: Progress | None,
     ) -> None:
         self._changed = Condition()
-        self._buffers = [memoryview(bytearray(buffer_bytes)) for _ in range(buffers)]
+        self._buffers = [allocate(buffer_bytes) for _ in range(buffers)]
         self._free = list(self._buffers)
         self._chunks = chunks
         self._next_chunk = 0
@@ -105,7 +106,7 @@ class _Belt:
     def finish(self) -> None:
         """Wipe what the lanes used; raise what the first of them raised."""
         for buffer in self._buffers:
-            buffer[:] = bytes(len(buffer))
+            wipe(buffer)
         if self._failure is not None:
             raise self._failure
 

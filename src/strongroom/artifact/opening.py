@@ -5,7 +5,8 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
 from strongroom.artifact import sealed
-from strongroom.artifact.sealed import HEADER_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES, Header
+from strongroom.artifact.scratch import congruent
+from strongroom.artifact.sealed import HEADER_BYTES, TAG_BYTES, Header
 from strongroom.errors import RejectedError, shorten
 from strongroom.values import ModelId, SealedEntry
 
@@ -53,8 +54,9 @@ def derive_key(dek: bytes, header_bytes: bytes, entry: SealedEntry) -> sealed.Fi
 
 def read_chunk(read_into: ReadInto, entry: SealedEntry, index: int, scratch: memoryview) -> memoryview:
     """Return chunk ``index`` with its tag, read into ``scratch``."""
-    ciphertext = scratch[: sealed.chunk_size(index, entry.size_bytes) + TAG_BYTES]
-    if read_into(HEADER_BYTES + index * SEALED_CHUNK_BYTES, ciphertext) != len(ciphertext):
+    offset = sealed.chunk_offset(index)
+    ciphertext = congruent(scratch, offset, sealed.chunk_size(index, entry.size_bytes) + TAG_BYTES)
+    if read_into(offset, ciphertext) != len(ciphertext):
         raise RejectedError(f"entry {shorten(entry.path)}: the object is cut in chunk {index}")
     return ciphertext
 

@@ -13,6 +13,7 @@ from strongroom.artifact.opening import (
     read_header,
     require_object_size,
 )
+from strongroom.artifact.scratch import allocate, wipe
 from strongroom.artifact.sealed import CHUNK_BYTES, SEALED_CHUNK_BYTES, chunk_size
 from strongroom.errors import InvalidError
 from strongroom.values import ModelId, SealedEntry
@@ -33,7 +34,7 @@ class SealedReader:
         self._key = derive_key(dek, header_bytes, entry)
         self._read_into = read_into
         self._entry = entry
-        self._scratch = memoryview(bytearray(SEALED_CHUNK_BYTES))
+        self._scratch = allocate(SEALED_CHUNK_BYTES)
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
         self._lock = Lock()
 
@@ -79,7 +80,7 @@ class SealedReader:
             self._kept.move_to_end(index)
             return kept
         ciphertext = read_chunk(self._read_into, self._entry, index, self._scratch)
-        plain = memoryview(bytearray(chunk_size(index, self.size)))
+        plain = allocate(CHUNK_BYTES)[: chunk_size(index, self.size)]
         decrypt_chunk(self._key, index, ciphertext, plain, self._entry)
         if len(self._kept) == _KEPT_CHUNKS:
             self._drop_oldest()
@@ -88,4 +89,4 @@ class SealedReader:
 
     def _drop_oldest(self) -> None:
         _, plain = self._kept.popitem(last=False)
-        plain[:] = bytes(len(plain))
+        wipe(plain)

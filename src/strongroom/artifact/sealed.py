@@ -52,6 +52,11 @@ def chunk_size(index: int, size_bytes: int) -> int:
     return min(CHUNK_BYTES, size_bytes - index * CHUNK_BYTES)
 
 
+def chunk_offset(index: int) -> int:
+    """Where chunk ``index`` begins in the sealed object."""
+    return HEADER_BYTES + index * SEALED_CHUNK_BYTES
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The first 4 KiB of a sealed object: what it is, whose it is, and which key opens it."""

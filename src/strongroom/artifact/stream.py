@@ -17,7 +17,8 @@ from strongroom.artifact.opening import (
     require_object_size,
 )
 from strongroom.artifact.reader import SealedReader as SealedReader
-from strongroom.artifact.sealed import CHUNK_BYTES, HEADER_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
+from strongroom.artifact.scratch import allocate, congruent
+from strongroom.artifact.sealed import CHUNK_BYTES, SEALED_CHUNK_BYTES, TAG_BYTES
 from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.values import Digest, ModelId, SealedEntry
 
@@ -54,16 +55,17 @@ def seal(
     chunk_hashes = bytearray(32 * sealed.count_chunks(size))
 
     def make_work() -> Work:
-        scratch = memoryview(bytearray(SEALED_CHUNK_BYTES))
+        scratch = allocate(SEALED_CHUNK_BYTES)
 
         def seal_chunk(index: int, buffer: memoryview) -> int:
             plain = buffer[: sealed.chunk_size(index, size)]
             if read_into(index * CHUNK_BYTES, plain) != len(plain):
                 raise _changed(path, "shorter")
-            ciphertext = scratch[: len(plain) + TAG_BYTES]
+            offset = sealed.chunk_offset(index)
+            ciphertext = congruent(scratch, offset, len(plain) + TAG_BYTES)
             key.encrypt(index, plain, ciphertext)
             chunk_hashes[32 * index : 32 * index + 32] = sealed.hash_chunk(ciphertext)
-            write_at(HEADER_BYTES + index * SEALED_CHUNK_BYTES, ciphertext)
+            write_at(offset, ciphertext)
             return len(plain)
 
         return seal_chunk
@@ -103,7 +105,7 @@ def unseal(
     chunk_hashes = bytearray(32 * chunks)
 
     def make_work() -> Work:
-        scratch = memoryview(bytearray(SEALED_CHUNK_BYTES))
+        scratch = allocate(SEALED_CHUNK_BYTES)
 
         def unseal_chunk(index: int, buffer: memoryview) -> int:
             ciphertext = read_chunk(read_into, entry, index, scratch)
