@@ -12,7 +12,13 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.trust.signatures import PublicKey
@@ -99,6 +105,32 @@ def require_client(chain: tuple[bytes, ...], ca_pem: bytes, trust_domain: str, a
     return principal_of(chain[0], trust_domain)
 
 
+def require_code_signer(chain: tuple[bytes, ...], roots_pem: bytes, at: datetime) -> PublicKey:
+    """Return the key of a leaf (first of ``chain``) that may sign code and leads to one of ``roots_pem``.
+
+    Raises:
+        RejectedError: another root, out of time at ``at``, a CA's own certificate, or one for other uses.
+        InvalidError: the roots are no PEM certificates.
+    """
+    if not 1 <= len(chain) <= MAX_CHAIN:
+        raise RejectedError(f"certificate: a chain has 1 to {MAX_CHAIN} certificates")
+    leaf, *others = [_parse(certificate) for certificate in chain]
+    policy = ExtensionPolicy.permit_all().require_present(x509.KeyUsage, Criticality.AGNOSTIC, None)
+    try:
+        store = Store(x509.load_pem_x509_certificates(roots_pem))
+        builder = PolicyBuilder().store(store).time(at).max_chain_depth(MAX_CHAIN)
+        builder.extension_policies(
+            ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy
+        ).build_client_verifier().verify(leaf, others)
+    except VerificationError:
+        raise RejectedError("certificate: does not lead to a trusted root, or is out of its time") from None
+    except ValueError:
+        raise InvalidError("certificate: the trusted roots cannot be parsed") from None
+    if not _may_sign_code(leaf.extensions):
+        raise RejectedError("certificate: may not sign code (key usage)")
+    return public_key_of(chain[0])
+
+
 def public_key_of(certificate: bytes) -> PublicKey:
     """Return the key that a certificate (DER or PEM) certifies. Raises RejectedError or InvalidError."""
     der = _parse(certificate).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -139,6 +171,21 @@ def _principal(names: x509.SubjectAlternativeName, trust_domain: str) -> str:
         return parse_principal(match[2])
     except InvalidError as error:
         raise RejectedError(f"certificate: {error.message}") from None
+
+
+def _may_sign_code(extensions: x509.Extensions) -> bool:
+    try:
+        if extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+            return False
+    except x509.ExtensionNotFound:
+        pass
+    try:
+        usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        usage = None
+    if usage is not None and ExtendedKeyUsageOID.CODE_SIGNING not in usage:
+        return False
+    return extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature
 
 
 def _parse(certificate: bytes) -> x509.Certificate:
