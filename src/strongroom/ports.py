@@ -286,6 +286,26 @@ class LogStore(Protocol):
         """
 
 
+class JournalFiles(Protocol):
+    """The gateways' journals where their supervisor can read them; a journal's name is its id in hexadecimal."""
+
+    def open_names(self) -> Sequence[str]:
+        """Journals that may still hold batches which are not folded, oldest first."""
+
+    def names(self) -> Sequence[str]:
+        """All journals, closed ones included."""
+
+    def read(self, name: str, offset: int, limit: int) -> bytes:
+        """Return up to ``limit`` bytes from ``offset``; empty at the end.
+
+        Raises:
+            RejectedError: there is no such journal.
+        """
+
+    def close(self, name: str) -> None:
+        """Set a journal aside whose gateway is gone and whose batches are all folded."""
+
+
 class Locks(Protocol):
     """Mutual exclusion between processes; released when the holder dies."""
 

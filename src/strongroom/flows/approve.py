@@ -49,7 +49,9 @@ def approve(vault: Vault, approver: str, model: ModelId, reason: str = "", *, dr
         # (3) the reviewer's own signature over the digest, then the record
         now = moment(vault, authority)
         approval = build_approval(model, statement.manifest_digest, known.statement, approver, now)
-        envelope = dsse.sign_envelope(APPROVAL_TYPE, approval, vault.require_signers().signer(identity_key(approver)))
+        envelope = dsse.sign_envelope(
+            APPROVAL_TYPE, approval, vault.require_signers().signer(identity_key(approver))
+        )
         index = record(
             vault,
             build_event(

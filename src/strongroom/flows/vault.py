@@ -14,6 +14,7 @@ from strongroom.ports import (
     CertificateAuthority,
     Clock,
     Entropy,
+    JournalFiles,
     KeyProvider,
     Locks,
     LogStore,
@@ -68,6 +69,7 @@ class Vault:
     blobs: BlobStore
     records: Records
     log: LogStore
+    journals: JournalFiles
     locks: Locks
     memory: MemoryProvider
     keys: KeyProvider | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strongroom.errors import OutageError, StrongroomError
-from strongroom.flows.journal import fold_journals
+from strongroom.flows.journal import Folding
 from strongroom.flows.serving import Served, record_serving, still_served
 from strongroom.flows.vault import Replayed, Vault, moment, read_authority
 from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
@@ -62,6 +62,7 @@ class Supervisor:
         self._next_gateway = self._next_snapshot = 0.0
         self._next_fold = time.monotonic() + self.settings.log.fold_interval_s
         self._number = 0
+        self._folding = Folding(self.vault, self.actor)
         # The fleet releases models in a thread of its own and so reads the log for itself.
         self._fleet = Fleet(replace(self.vault, replayed=Replayed()), self.settings, self.actor)
         handlers = {
@@ -87,7 +88,7 @@ class Supervisor:
 
     def _serve(self) -> None:
         # (1) what an earlier run left in its journals belongs in the log first
-        fold_journals(self.vault, self.actor, self.journals)
+        self._folding.fold()
         authority = read_authority(self.vault)
         # (2) every model is released and loaded before the port opens
         for name in self.models:
@@ -237,7 +238,7 @@ class Supervisor:
 
     def _fold(self) -> None:
         try:
-            fold_journals(self.vault, self.actor, self.journals)
+            self._folding.fold(self._gateway.journal if self._gateway is not None else None)
         except StrongroomError as error:
             self.notices.event(f"journals: not folded: {error.message}")
 

@@ -1,0 +1,1 @@
+"""Where gateways leave their journals."""

@@ -1,0 +1,190 @@
+"""Doctor: what a careful operator would look at, each check with its evidence and its remedy."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+
+from strongroom.errors import StrongroomError
+from strongroom.flows import layout
+from strongroom.flows.audit import verify_whole_log
+from strongroom.flows.vault import Vault, moment, read_authority
+from strongroom.trust.authority import Authority
+
+SOON = timedelta(days=30)
+LOW_ROOM_BYTES = 2 * 2**30
+MAX_CLOCK_LEAD_S = 60.0
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at. A check that could not run is a failure, never a pass (I7)."""
+
+    name: str
+    verdict: Verdict
+    evidence: str
+    fix: str = ""
+
+
+def examine(vault: Vault, home: Path, insecure: list[str]) -> list[Check]:
+    """Run every check of the home; the host's sandbox is examined by `serve.supervisor.probe`."""
+    checks: list[Check] = []
+    for name, look in (
+        ("log", lambda: _log(vault)),
+        ("clock", lambda: _clock(vault)),
+        ("home", lambda: _home(home)),
+        ("store", lambda: _store(vault)),
+        ("grants", lambda: _grants(vault)),
+        ("certificates", lambda: _certificates(vault)),
+        ("choices", lambda: _choices(vault, insecure)),
+        ("swap", _swap),
+    ):
+        checks.extend(_run(name, look))
+    return checks
+
+
+def _run(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
+    try:
+        return list(look())
+    except StrongroomError as error:
+        return [Check(name, Verdict.FAIL, error.message, error.hint or "")]
+    except OSError as error:
+        return [Check(name, Verdict.FAIL, f"could not be looked at: {error.strerror}")]
+
+
+def _log(vault: Vault) -> Iterator[Check]:
+    verified = verify_whole_log(vault)
+    yield Check(
+        "log",
+        Verdict.OK,
+        f"{verified.size} records and {verified.predictions} predictions match the signed checkpoint",
+    )
+
+
+def _clock(vault: Vault) -> Iterator[Check]:
+    lag_s = (read_authority(vault).last_time - vault.clock.now()).total_seconds()
+    if lag_s > MAX_CLOCK_LEAD_S:
+        yield Check(
+            "clock",
+            Verdict.FAIL,
+            f"this clock is {lag_s:.0f} s behind the newest record",
+            "set the clock; until then every time is taken as that of the newest record",
+        )
+    else:
+        yield Check("clock", Verdict.OK, "not behind the newest record")
+
+
+def _home(home: Path) -> Iterator[Check]:
+    status = home.stat()
+    if status.st_mode & 0o077:
+        yield Check("home", Verdict.FAIL, f"{home} is open to other users", f"chmod 700 {home}")
+    elif status.st_uid != os.geteuid():
+        yield Check("home", Verdict.WARN, f"{home} belongs to user {status.st_uid}, not to this one")
+    else:
+        yield Check("home", Verdict.OK, f"{home} is private to this user")
+    room = shutil.disk_usage(home).free
+    verdict = Verdict.OK if room >= LOW_ROOM_BYTES else Verdict.WARN
+    yield Check("disk", verdict, f"{room / 2**30:.1f} GiB free", "" if verdict is Verdict.OK else "make room")
+
+
+def _store(vault: Vault) -> Iterator[Check]:
+    authority = read_authority(vault)
+    known = {layout.prefix(model) for model in authority.versions}
+    strangers = [name for name in vault.blobs.list("") if "/".join(name.split("/")[:2]) not in known]
+    if strangers:
+        yield Check(
+            "store",
+            Verdict.FAIL,
+            f"{len(strangers)} uncatalogued objects, first {strangers[0]}",
+            "find out who put them there, then delete them",
+        )
+    else:
+        yield Check("store", Verdict.OK, f"{len(known)} versions, no uncatalogued object")
+    logged = {str(model) for model in authority.versions}
+    unlogged = [row.model for row in vault.records.versions() if row.model not in logged]
+    if unlogged:
+        yield Check(
+            "catalog",
+            Verdict.FAIL,
+            f"{unlogged[0]} is in the catalog but not in the log",
+            "someone edited the catalog; delete catalog.sqlite, it is rebuilt from the log",
+        )
+
+
+def _grants(vault: Vault) -> Iterator[Check]:
+    authority = read_authority(vault)
+    now = moment(vault, authority)
+    end = authority.last_admin_end(now)
+    if end is None:
+        yield Check("grants", Verdict.FAIL, "nobody is admin any more: no grant can be made")
+    elif end - now < SOON:
+        yield Check(
+            "grants",
+            Verdict.WARN,
+            f"the last admin grant ends {end:%Y-%m-%d}",
+            "have another admin grant it again, or add a second admin",
+        )
+    else:
+        yield Check("grants", Verdict.OK, f"an admin until {end:%Y-%m-%d}")
+
+
+def _certificates(vault: Vault) -> Iterator[Check]:
+    authority = read_authority(vault)
+    now = moment(vault, authority)
+    live = [one for one in authority.identities.values() if not one.revoked]
+    ended = [one.name for one in live if not one.valid_credentials(now)]
+    if ended:
+        yield Check(
+            "certificates",
+            Verdict.WARN,
+            f"expired: {', '.join(ended[:5])}",
+            f"strongroom identity renew {ended[0]}",
+        )
+    else:
+        yield Check("certificates", Verdict.OK, f"{len(live)} identities with a valid certificate")
+
+
+def _choices(vault: Vault, insecure: list[str]) -> Iterator[Check]:
+    authority = read_authority(vault)
+    for choice in insecure:
+        yield Check("choices", Verdict.WARN, f"insecure: {choice}", "remove it from strongroom.toml")
+    if authority.solo:
+        yield Check(
+            "choices",
+            Verdict.WARN,
+            "insecure: one person publishes and approves (init --insecure-solo)",
+            "add a second person: strongroom identity add NAME --role reviewer",
+        )
+    if not insecure and not authority.solo:
+        yield Check("choices", Verdict.OK, "no insecure choice")
+
+
+def _swap() -> Iterator[Check]:
+    lines = Path("/proc/swaps").read_text().splitlines()[1:]
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    if lines:
+        yield Check(
+            "swap",
+            Verdict.WARN,
+            f"{len(lines)} swap areas are on; model memory is kept out only where mlock is permitted",
+            "swapoff -a, encrypted swap, or raise RLIMIT_MEMLOCK",
+        )
+    else:
+        yield Check("swap", Verdict.OK, f"no swap; workers write no core file (pattern {pattern[:40]!r})")
+
+
+def count_states(authority: Authority) -> dict[str, int]:
+    """How many versions stand in which state, for `status`."""
+    counts: dict[str, int] = {}
+    for record in authority.versions.values():
+        counts[record.state.value] = counts.get(record.state.value, 0) + 1
+    return counts

@@ -1,0 +1,152 @@
+"""Journals: certify a gateway's journal key, fold journals into the log, verify them against it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from strongroom.errors import RejectedError
+from strongroom.flows.vault import (
+    CONTROL_LOCK,
+    Vault,
+    build_event,
+    moment,
+    read_authority,
+    record,
+    remember_head,
+)
+from strongroom.trust.authority import Authority, Journal
+from strongroom.trust.batch import FILE_HEADER_BYTES
+from strongroom.trust.events import Event
+from strongroom.trust.journal import Batch, BatchHead, JournalReader, fold
+from strongroom.trust.journal_key import sign_journal_key
+from strongroom.trust.signatures import PublicKey
+
+READ_BYTES = 64 * 2**20
+MAX_HEADS_A_FOLD = 2**16
+
+
+def certify_journal(vault: Vault, actor: str, journal: str, public_pem: str) -> str:
+    """Record that a journal begins, and return the note by which anyone may believe its key.
+
+    Raises:
+        RejectedError: the name is taken, or the key is of another kind.
+    """
+    with vault.locks.hold(CONTROL_LOCK):
+        now = moment(vault, read_authority(vault))
+        event = build_event(
+            vault, now, actor, "journal-open", journal, rule="serve", journal=journal, public_pem=public_pem
+        )
+        record(vault, event)
+    key = PublicKey.from_pem(public_pem)
+    origin = vault.trust_root.log_origin
+    return sign_journal_key(bytes.fromhex(journal), key, now, origin, vault.log_signer()).decode()
+
+
+@dataclass
+class Folding:
+    """Folds the journals of one home as they grow; keeps its place in each."""
+
+    vault: Vault
+    actor: str
+    _readers: dict[str, JournalReader] = field(default_factory=dict)
+    _pending: dict[str, list[BatchHead]] = field(default_factory=dict)
+
+    def fold(self, live: str | None = None) -> int:
+        """Fold every batch that is not yet in the log; returns how many were.
+
+        ``live`` is the journal that a gateway still writes; all others are closed once they are folded.
+
+        Raises:
+            RejectedError: a journal was altered; nothing after the good part is folded.
+            OutageError: the log could not be written; the next call goes on.
+        """
+        folded = 0
+        for name in self.vault.journals.open_names():
+            journal = read_authority(self.vault).journals.get(name)
+            if journal is None:
+                continue  # opened but never certified: it cannot hold an answer that anyone received
+            self._read(name, journal)
+            folded += self._fold_pending(name)
+            if name != live:
+                self._readers.pop(name, None)
+                self.vault.journals.close(name)
+        if folded:
+            remember_head(self.vault)
+        return folded
+
+    def _read(self, name: str, journal: Journal) -> None:
+        reader = self._readers.setdefault(name, JournalReader(journal.public, bytes.fromhex(name)))
+        pending = self._pending.setdefault(name, [])
+        for batch in read_batches(self.vault, name, reader):
+            pending.append(batch.head)
+
+    def _fold_pending(self, name: str) -> int:
+        """Record the pending heads. What the log has already, as after an append that seemed to fail, is left."""
+        done = 0
+        pending = self._pending[name]
+        while True:
+            with self.vault.locks.hold(CONTROL_LOCK):
+                authority = read_authority(self.vault)
+                last = authority.journals[name].folded
+                heads = [head for head in pending if last is None or head.number > last][:MAX_HEADS_A_FOLD]
+                if not heads:
+                    pending.clear()
+                    return done
+                event = build_event(
+                    self.vault,
+                    moment(self.vault, authority),
+                    self.actor,
+                    "fold",
+                    name,
+                    rule="serve",
+                    **fold(heads).detail(),
+                )
+                record(self.vault, event)
+                done += len(heads)
+
+
+def read_batches(vault: Vault, name: str, reader: JournalReader) -> Iterator[Batch]:
+    """Yield the batches that ``reader`` has not seen yet; a torn tail ends it."""
+    while True:
+        before = reader.good_bytes
+        data = vault.journals.read(name, before, READ_BYTES)
+        if not data:
+            return
+        yield from reader.read(data)
+        if reader.good_bytes == before or len(data) < READ_BYTES:
+            return
+
+
+def verify_journals(vault: Vault, authority: Authority) -> int:
+    """Check every journal against the folds in the log; returns the number of prediction records.
+
+    Raises:
+        RejectedError: a journal is missing, cut, or holds other batches than were folded.
+    """
+    folds: dict[str, list[Event]] = {}
+    for leaf in vault.log.leaves(0, authority.size):
+        event = Event.parse(leaf)
+        if event.action == "fold" and event.decision == "allow":
+            folds.setdefault(event.subject, []).append(event)
+    present = set(vault.journals.names())
+    for name in present - set(authority.journals):
+        if len(vault.journals.read(name, 0, FILE_HEADER_BYTES + 1)) > FILE_HEADER_BYTES:
+            raise RejectedError(f"journal {name}: holds batches but the log knows of no such journal")
+    records = 0
+    for name, journal in authority.journals.items():
+        if name not in present:
+            if name in folds:
+                raise RejectedError(f"journal {name}: is missing, {len(folds[name])} folds are in the log")
+            continue
+        reader = JournalReader(journal.public, bytes.fromhex(name))
+        heads = []
+        for batch in read_batches(vault, name, reader):
+            heads.append(batch.head)
+            records += len(batch.records)
+        for event in folds.get(name, []):
+            detail = event.detail or {}
+            part = heads[detail["first"] : detail["last"] + 1]
+            if len(part) != detail["size"] or fold(part).root.hex() != detail["root"]:
+                raise RejectedError(
+                    f"journal {name}: batches {detail['first']} to {detail['last']} are not those in the log"
+                )
+    return records

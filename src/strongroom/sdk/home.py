@@ -1,0 +1,359 @@
+"""One home, with the verbs of the command line as methods; the command line is written on this."""
+
+import os
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from strongroom.adapters.sources.local import LocalSource
+from strongroom.errors import DeniedError, InvalidError, shorten
+from strongroom.flows import approve as approval
+from strongroom.flows import audit, doctor, grant, identity, inventory, publish, withdraw
+from strongroom.flows.establish import Founder
+from strongroom.flows.evidence import ReceiptReport, verify_evidence
+from strongroom.flows.release import verify as verify_version
+from strongroom.flows.vault import Vault, identity_key, moment, read_authority
+from strongroom.sdk import running
+from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
+from strongroom.settings import Settings, find_home, read_settings
+from strongroom.trust.authority import GrantRecord, Identity
+from strongroom.trust.keyring import TrustRoot
+from strongroom.trust.policy import Decision
+from strongroom.trust.statement import SealStatement
+from strongroom.values import Action, ModelId, Role, parse_principal
+from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
+
+Passphrase = str | Callable[[], str] | None
+MAX_JSON_FILE_BYTES = 64 * 2**20
+DEFAULT_GRANT_REASON = "given with strongroom identity add"
+
+
+class Strongroom:
+    """A home and who acts in it. The keystore is opened when a verb first needs it.
+
+    ``home``: default ``$STRONGROOM_HOME`` or ``~/.strongroom``. ``acting``: an identity of that home; default
+    the one in its settings. ``passphrase``: of the keystore, or a function that asks for it.
+    """
+
+    def __init__(
+        self, home: str | Path | None = None, *, acting: str | None = None, passphrase: Passphrase = None
+    ) -> None:
+        """Raises InvalidError if there is no home, or its settings are wrong."""
+        self.home = find_home(Path(home) if home is not None else None)
+        self.settings: Settings = read_settings(self.home)
+        self.acting = parse_principal(acting or self.settings.identity or "")
+        self._passphrase = passphrase
+        self._locked: Vault | None = None
+        self._unlocked: Vault | None = None
+
+    @classmethod
+    def init(
+        cls,
+        home: str | Path | None = None,
+        *,
+        passphrase: str,
+        founder: str = "admin",
+        insecure_solo: bool = False,
+        certificate_days: int = Settings().identities.certificate_days,
+    ) -> Self:
+        """Make a new home: keystore, CA, signing key, log and the first identity.
+
+        Raises:
+            InvalidError: something is there already, or the passphrase is too weak.
+        """
+        where = find_home(Path(home) if home is not None else None)
+        create_home(where, passphrase, Founder(founder, certificate_days, insecure_solo))
+        return cls(where, acting=founder, passphrase=passphrase)
+
+    @property
+    def vault(self) -> Vault:
+        """The home's ports; locked until a verb has needed the keystore."""
+        if self._unlocked is not None:
+            return self._unlocked
+        if self._locked is None:
+            self._locked = open_home(self.home)
+        return self._locked
+
+    def unlock(self) -> Vault:
+        """Open the keystore. Raises DeniedError: there is no passphrase, or it is wrong."""
+        if self._unlocked is None:
+            secret = self._passphrase() if callable(self._passphrase) else self._passphrase
+            if secret is None:
+                raise DeniedError(
+                    "keystore: needs its passphrase", hint="use --passphrase-file or --passphrase-fd"
+                )
+            self._unlocked = open_home(self.home, secret)
+        return self._unlocked
+
+    # -- models ----------------------------------------------------------------------------------------
+
+    def publish(
+        self,
+        path: str | Path,
+        model: str,
+        *,
+        owner: str,
+        schema: dict[str, Any] | None = None,
+        dependencies: dict[str, Any] | None = None,
+        allow_older: bool = False,
+        progress: publish.Progress | None = None,
+        dry_run: bool = False,
+    ) -> publish.Published:
+        """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`."""
+        vault = self.unlock()
+        source = LocalSource(Path(path))
+        try:
+            offer = publish.Offer(
+                ModelId.parse(model), owner, self.acting, source, schema, dependencies, allow_older
+            )
+            return publish.publish(vault, offer, progress, dry_run=dry_run)
+        finally:
+            source.close()
+
+    def approve(self, model: str, reason: str = "", *, dry_run: bool = False) -> int:
+        """Stand for exactly the published bytes; returns the log index."""
+        return approval.approve(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+
+    def retire(self, model: str, reason: str, *, dry_run: bool = False) -> int:
+        """Take a version out of service."""
+        return withdraw.retire(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+
+    def revoke(self, model: str, reason: str, *, dry_run: bool = False) -> int:
+        """Withdraw a version for good; running gateways stop it within seconds."""
+        return withdraw.revoke(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+
+    def list(self, family: str | None = None) -> list[inventory.Listed]:
+        """The versions that the acting identity may see."""
+        return inventory.list_versions(self.vault, self.acting, family)
+
+    def show(self, model: str) -> inventory.Shown:
+        """Statement, schema, files and approvals of one version."""
+        return inventory.show_version(self.vault, self.acting, ModelId.parse(model))
+
+    def verify(
+        self, model: str, *, full: bool = False, progress: publish.Progress | None = None
+    ) -> SealStatement:
+        """Check a stored version; ``full`` also decrypts and compares every SHA-256."""
+        return verify_version(self.unlock(), self.acting, ModelId.parse(model), full=full, progress=progress)
+
+    # -- people ----------------------------------------------------------------------------------------
+
+    def add_identity(
+        self,
+        name: str,
+        *,
+        roles: tuple[str, ...] = (),
+        resource: str = "*",
+        days: int | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """Create an identity and grant it ``roles`` on ``resource``; returns the log index."""
+        wanted = [parse_role(role) for role in roles]
+        vault = self.unlock()
+        index = identity.add_identity(
+            vault, self.acting, name, days or self.settings.identities.certificate_days, dry_run=dry_run
+        )
+        for role in wanted if not dry_run else []:
+            self.grant(name, role, resource, reason=DEFAULT_GRANT_REASON)
+        return index
+
+    def renew_identity(self, name: str, *, days: int | None = None, dry_run: bool = False) -> int:
+        """Issue the next certificate for ``name``."""
+        lifetime = days or self.settings.identities.certificate_days
+        return identity.renew_identity(self.unlock(), self.acting, name, lifetime, dry_run=dry_run)
+
+    def revoke_identity(self, name: str, reason: str, *, dry_run: bool = False) -> int:
+        """End ``name`` for good."""
+        return identity.revoke_identity(self.unlock(), self.acting, name, reason, dry_run=dry_run)
+
+    def identities(self) -> Sequence[Identity]:
+        return tuple(read_authority(self.vault).identities.values())
+
+    def export_identity(self, name: str, folder: str | Path) -> Sequence[Path]:
+        """Write certificate, key and CA of ``name`` as PEM files for stock clients; returns their paths.
+
+        The key file is readable by this user only and unencrypted: it is as good as the identity itself.
+
+        Raises:
+            InvalidError: no such identity, or one of the files exists.
+        """
+        vault = self.unlock()
+        known = self._require_identity(vault, name)
+        target = Path(folder)
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = {
+            target / f"{name}.pem": known.certificate_pem.encode(),
+            target / f"{name}.key": vault.require_tls_keys().private_pem(identity_key(name)),
+            target / CA_CERTIFICATE: vault.trust_root.ca_pem,
+        }
+        for path, content in files.items():
+            _write_private(path, content)
+        return list(files)
+
+    def grant(
+        self,
+        principal: str,
+        role: str,
+        resource: str = "*",
+        *,
+        duration: timedelta | None = None,
+        reason: str,
+        dry_run: bool = False,
+    ) -> grant.Grant:
+        """Give a role with an end."""
+        lasting = duration or timedelta(days=self.settings.identities.grant_days)
+        wish = grant.Wish(principal, parse_role(role), resource, lasting, reason)
+        return grant.grant(self.unlock(), self.acting, wish, dry_run=dry_run)
+
+    def end_grant(self, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
+        """End a grant before its time."""
+        return grant.end_grant(self.unlock(), self.acting, grant_id, reason, dry_run=dry_run)
+
+    def grants(self, principal: str | None = None) -> Sequence[GrantRecord]:
+        """All grants ever made, or those of one principal."""
+        records = read_authority(self.vault).grants.values()
+        return [record for record in records if principal in (None, record.grant.principal)]
+
+    def can(self, principal: str, action: str, resource: str = "*") -> Decision:
+        """Whether ``principal`` may now, and the rule that decides."""
+        return grant.can(self.vault, principal, parse_action(action), resource)
+
+    # -- the log ---------------------------------------------------------------------------------------
+
+    def log(
+        self, *, first: int = 0, last: int | None = None, only: dict[str, str] | None = None
+    ) -> Iterator[audit.LogRecord]:
+        """Verified records, oldest first."""
+        return audit.read_log(self.vault, self.acting, first=first, last=last, only=only)
+
+    def verify_log(self, exported: bytes | None = None) -> audit.AuditedLog:
+        """Check the whole log and its journals offline; names the first bad record."""
+        return audit.verify_whole_log(self.vault, exported)
+
+    def prove(self, index: int) -> audit.Proof:
+        """Inclusion proof of one record."""
+        return audit.prove(self.vault, self.acting, index)
+
+    # -- serving ---------------------------------------------------------------------------------------
+
+    def client(self, url: str | None = None) -> Client:
+        """A client that calls as the acting identity; its key goes from the keystore into memory only."""
+        vault = self.unlock()
+        known = self._require_identity(vault, self.acting)
+        if not known.valid_credentials(moment(vault, read_authority(vault))):
+            raise DeniedError(
+                f"{self.acting}: certificate has expired", hint=f"strongroom identity renew {self.acting}"
+            )
+        key = vault.require_tls_keys().private_pem(identity_key(self.acting))
+        path, descriptor = memory_file(known.certificate_pem.encode() + key)
+        try:
+            return Client(url or self._own_url(), ca=self.home / CA_CERTIFICATE, certificate=path)
+        finally:
+            os.close(descriptor)
+
+    def predict(
+        self, model: str, rows: Sequence[Any], *, url: str | None = None, receipt: bool = False
+    ) -> Prediction:
+        """Predict over the network as the acting identity."""
+        with self.client(url) as client:
+            return client.predict(model, rows, receipt=receipt)
+
+    def status(self) -> dict[str, Any]:
+        """What there is and what runs, as one JSON object."""
+        authority = read_authority(self.vault)
+        choices = self.settings.insecure_choices()
+        if authority.solo:
+            choices.append("one person publishes and approves (init --insecure-solo)")
+        return {
+            "home": str(self.home),
+            "identity": self.acting,
+            "trust_domain": authority.trust_domain,
+            "log_records": authority.size,
+            "versions": doctor.count_states(authority),
+            "identities": sum(1 for one in authority.identities.values() if not one.revoked),
+            "serving": [asdict(one) for one in running.find_running(self.home)],
+            "insecure_choices": choices,
+            "openssl": ssl.OPENSSL_VERSION,
+        }
+
+    def doctor(self) -> Sequence[doctor.Check]:
+        """Everything a careful operator would look at."""
+        return doctor.examine(self.vault, self.home, self.settings.insecure_choices())
+
+    def _own_url(self) -> str:
+        here = running.find_running(self.home)
+        return f"https://{here[0].name}:{here[0].port}" if here else DEFAULT_URL
+
+    @staticmethod
+    def _require_identity(vault: Vault, name: str) -> Identity:
+        known = read_authority(vault).identities.get(name)
+        if known is None:
+            raise InvalidError(f"{shorten(name)}: no such identity", hint="see: strongroom identity list")
+        if known.revoked:
+            raise DeniedError(f"{name}: is revoked")
+        return known
+
+
+def verify_receipt(
+    evidence: str | Path | dict[str, Any], trust_root: str | Path | None = None
+) -> ReceiptReport:
+    """Check an answer's receipt offline, with public keys only.
+
+    ``trust_root``: the ``trust.json`` of the home that served; default that of the default home.
+
+    Raises:
+        RejectedError: the receipt, the request or the answer is not what was signed.
+    """
+    if not isinstance(evidence, dict):
+        evidence = read_json(Path(evidence))
+    path = Path(trust_root) if trust_root is not None else find_home(None) / TRUST_ROOT
+    return verify_evidence(evidence, TrustRoot.parse(_read_file(path, MAX_JSON_FILE_BYTES)))
+
+
+def read_json(path: Path) -> Any:
+    """Return the JSON in a file. Raises InvalidError: missing, too large, or not JSON."""
+    try:
+        return orjson.loads(_read_file(path, MAX_JSON_FILE_BYTES))
+    except orjson.JSONDecodeError as error:
+        raise InvalidError(f"{path}: is not JSON: {shorten(error)}") from None
+
+
+def parse_role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise InvalidError(f"role: {shorten(text)} is not one of {', '.join(Role)}") from None
+
+
+def parse_action(text: str) -> Action:
+    try:
+        return Action(text)
+    except ValueError:
+        raise InvalidError(f"action: {shorten(text)} is not one of {', '.join(Action)}") from None
+
+
+def _read_file(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InvalidError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if len(data) > limit:
+        raise InvalidError(f"{path}: larger than {limit} bytes")
+    return data
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise InvalidError(f"{path}: exists already") from None
+    except OSError as error:
+        raise InvalidError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from None
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)

@@ -1,0 +1,149 @@
+"""The one place where a home becomes objects: which adapter stands behind each port."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from strongroom.adapters.blobs.local import LocalBlobStore
+from strongroom.adapters.clock import SystemClock
+from strongroom.adapters.entropy import SystemEntropy
+from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
+from strongroom.adapters.journals.local import LocalJournals
+from strongroom.adapters.keys.file import FileKeyProvider
+from strongroom.adapters.locks.local import LocalLocks
+from strongroom.adapters.log.local import LocalLog
+from strongroom.adapters.memory.memfd import MemfdProvider
+from strongroom.adapters.records.sql import SqlRecords
+from strongroom.errors import InvalidError, OutageError
+from strongroom.flows.establish import Founder, establish
+from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
+from strongroom.settings import FILE_NAME
+from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
+from strongroom.trust.signatures import PublicKey
+
+KEYSTORE = "keystore.json"
+CATALOG = "catalog.sqlite"
+BLOBS = "blobs"
+LOG = "log"
+JOURNALS = "journals"
+LOCKS = "locks"
+TRUST_ROOT = "trust.json"
+CA_CERTIFICATE = "ca.pem"
+MAX_TRUST_ROOT_BYTES = 2**20
+
+_SETTINGS_TEXT = """\
+# Strongroom settings; `strongroom doctor` shows the ones in force. An unknown name stops the start.
+identity = "{identity}"
+"""
+
+
+def create_home(home: Path, passphrase: str, founder: Founder) -> Vault:
+    """Make a home: keystore, CA, log, catalog, first identity. It appears whole or not at all (I12).
+
+    Raises:
+        InvalidError: something is there already, or the passphrase is too weak.
+        OutageError: the disk is full or read-only; nothing is left behind.
+    """
+    if home.exists() and any(home.iterdir()):
+        raise InvalidError(f"{home}: exists already and is not empty", hint="choose another with --home")
+    with _translated(home):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        draft = home.with_name(f".{home.name}.{os.getpid()}.draft")
+        draft.mkdir(mode=0o700)
+        try:
+            _furnish(draft, passphrase, founder)
+            if home.exists():
+                home.rmdir()
+            draft.rename(home)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return open_home(home, passphrase)
+
+
+def open_home(home: Path, passphrase: str | None = None) -> Vault:
+    """Return the home's ports; without a passphrase the keystore stays locked (read-only flows).
+
+    Raises:
+        InvalidError: there is no home here.
+        DeniedError: the passphrase is wrong.
+        RejectedError: the trust root beside the keystore is not the keystore's own.
+    """
+    if not (home / FILE_NAME).is_file():
+        raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init")
+    keys = FileKeyProvider.open_file(home / KEYSTORE, passphrase) if passphrase is not None else None
+    return _assemble(home, _read_trust_root(home), keys)
+
+
+def journals_folder(home: Path) -> Path:
+    return home / JOURNALS
+
+
+def _furnish(home: Path, passphrase: str, founder: Founder) -> None:
+    clock = SystemClock()
+    keys = FileKeyProvider.create_file(home / KEYSTORE, passphrase)
+    log_signer = keys.create_signer(LOG_KEY, "ed25519")
+    signing = keys.create_signer(SIGNING_KEY, "ecdsa-p256")
+    ca_signer = keys.create_signer(CA_KEY, "ecdsa-p256")
+    name = f"home-{SystemEntropy().bytes(8).hex()}.strongroom.internal"
+    root = TrustRoot(
+        trust_domain=name,
+        ca_pem=build_ca(ca_signer, name, clock.now(), SystemEntropy()),
+        log_origin=f"{name}/log",
+        log_public_key=PublicKey.from_pem(log_signer.public_pem),
+        signing_keys=KeyHistory((SigningKey(PublicKey.from_pem(signing.public_pem), clock.now()),)),
+    )
+    _write(home / TRUST_ROOT, root.to_bytes())
+    _write(home / CA_CERTIFICATE, root.ca_pem)
+    for folder in (JOURNALS, LOCKS):
+        (home / folder).mkdir(mode=0o700)
+    establish(_assemble(home, root, keys), founder)
+    _write(home / FILE_NAME, _SETTINGS_TEXT.format(identity=founder.name).encode())
+
+
+def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vault:
+    records = SqlRecords.open(home / CATALOG)
+    vault = Vault(
+        trust_root=root,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+        blobs=LocalBlobStore(home / BLOBS),
+        records=records,
+        log=LocalLog(home / LOG, root.log_origin, remembered=records.head),
+        journals=LocalJournals(home / JOURNALS),
+        locks=LocalLocks(home / LOCKS),
+        memory=MemfdProvider(),
+        origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
+    )
+    if keys is not None:
+        vault.keys = vault.signers = vault.tls_keys = keys
+        vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
+    return vault
+
+
+def _read_trust_root(home: Path) -> TrustRoot:
+    with _translated(home / TRUST_ROOT):
+        data = (home / TRUST_ROOT).read_bytes()
+    return TrustRoot.parse(data)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InvalidError(f"{path}: is missing") from None
+    except PermissionError:
+        raise InvalidError(f"{path}: may not be read or written by this user") from None
+    except OSError as error:
+        raise OutageError(f"{path}: {error.strerror}") from None
