@@ -138,7 +138,9 @@ def _rotate_key(standing: Standing, event: Event, at: datetime) -> Changes:
     detail = _fields(event, kind=str, key=dict)
     if detail["kind"] != "signing":
         return {}
-    key = SigningKey.parse({**detail["key"], "revoked_at": None})
+    key = SigningKey.parse({"revoked_at": None, **detail["key"]})
+    if "revoked_at" in detail["key"]:
+        raise RejectedError("a new signing key is not revoked yet")
     takes_over = max(at, key.not_before)
     if key.not_after is not None and key.not_after <= takes_over:
         raise RejectedError("the new signing key has ended already")
