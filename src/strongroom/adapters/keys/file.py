@@ -125,18 +125,23 @@ def _read(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise _translated(error, path) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RejectedError(f"{path.name}: is not a plain file")
-        if status.st_uid != os.geteuid():
-            raise RejectedError(f"{path.name}: belongs to another user")
-        if status.st_mode & 0o077:
-            raise RejectedError(f"{path.name}: others may read or write it", hint=f"chmod 600 {path.name}")
-        try:
+    try:
+        _require_private(os.fstat(descriptor), path)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             return file.read(MAX_KEYSTORE_BYTES + 1)
-        except OSError as error:
-            raise _translated(error, path) from None
+    except OSError as error:
+        raise _translated(error, path) from None
+    finally:
+        os.close(descriptor)
+
+
+def _require_private(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RejectedError(f"{path.name}: is not a plain file")
+    if status.st_uid != os.geteuid():
+        raise RejectedError(f"{path.name}: belongs to another user")
+    if status.st_mode & 0o077:
+        raise RejectedError(f"{path.name}: others may read or write it", hint=f"chmod 600 {path.name}")
 
 
 def _replace(path: Path, text: bytes) -> None:

@@ -147,7 +147,10 @@ class Lock:
             raise RejectedError("keystore: was changed by someone without the passphrase")
         keys: dict[str, tuple[StoredKey, ...]] = {}
         for stored in map(self._unwrap, value["keys"]):
-            keys[stored.name] = (*keys.get(stored.name, ()), stored)
+            older = keys.get(stored.name, ())
+            if stored.version != len(older) + 1:
+                raise RejectedError(f"keystore: a version of {stored.name} is missing or there twice")
+            keys[stored.name] = (*older, stored)
         return Contents(keys, value["generation"])
 
     def write(self, contents: "Contents") -> bytes:
