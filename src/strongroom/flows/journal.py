@@ -80,7 +80,7 @@ class Folding:
             pending.append(batch.head)
 
     def _fold_pending(self, name: str) -> int:
-        """Record the pending heads. What the log has already, as after an append that seemed to fail, is left."""
+        """Record the pending heads, but for what an append that seemed to fail has put in the log."""
         done = 0
         pending = self._pending[name]
         while True:

@@ -4,7 +4,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,18 +12,23 @@ import orjson
 
 from strongroom.adapters.sources.local import LocalSource
 from strongroom.errors import DeniedError, InvalidError, shorten
-from strongroom.flows import approve as approval
-from strongroom.flows import audit, doctor, grant, identity, inventory, publish, withdraw
+from strongroom.flows import approve as approving
+from strongroom.flows import audit, identity, inventory, withdraw
+from strongroom.flows import doctor as doctoring
+from strongroom.flows import grant as granting
+from strongroom.flows import publish as publishing
 from strongroom.flows.establish import Founder
-from strongroom.flows.evidence import ReceiptReport, verify_evidence
+from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.vault import Vault, identity_key, moment, read_authority
 from strongroom.sdk import running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
 from strongroom.settings import Settings, find_home, read_settings
 from strongroom.trust.authority import GrantRecord, Identity
+from strongroom.trust.grants import Grant
 from strongroom.trust.keyring import TrustRoot
 from strongroom.trust.policy import Decision
+from strongroom.trust.receipt import ReceiptFacts
 from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, ModelId, Role, parse_principal
 from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
@@ -101,23 +106,23 @@ class Strongroom:
         schema: dict[str, Any] | None = None,
         dependencies: dict[str, Any] | None = None,
         allow_older: bool = False,
-        progress: publish.Progress | None = None,
+        progress: publishing.Progress | None = None,
         dry_run: bool = False,
-    ) -> publish.Published:
+    ) -> publishing.Published:
         """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`."""
         vault = self.unlock()
         source = LocalSource(Path(path))
         try:
-            offer = publish.Offer(
+            offer = publishing.Offer(
                 ModelId.parse(model), owner, self.acting, source, schema, dependencies, allow_older
             )
-            return publish.publish(vault, offer, progress, dry_run=dry_run)
+            return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
             source.close()
 
     def approve(self, model: str, reason: str = "", *, dry_run: bool = False) -> int:
         """Stand for exactly the published bytes; returns the log index."""
-        return approval.approve(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+        return approving.approve(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
 
     def retire(self, model: str, reason: str, *, dry_run: bool = False) -> int:
         """Take a version out of service."""
@@ -136,7 +141,7 @@ class Strongroom:
         return inventory.show_version(self.vault, self.acting, ModelId.parse(model))
 
     def verify(
-        self, model: str, *, full: bool = False, progress: publish.Progress | None = None
+        self, model: str, *, full: bool = False, progress: publishing.Progress | None = None
     ) -> SealStatement:
         """Check a stored version; ``full`` also decrypts and compares every SHA-256."""
         return verify_version(self.unlock(), self.acting, ModelId.parse(model), full=full, progress=progress)
@@ -204,24 +209,28 @@ class Strongroom:
         duration: timedelta | None = None,
         reason: str,
         dry_run: bool = False,
-    ) -> grant.Grant:
+    ) -> Grant:
         """Give a role with an end."""
         lasting = duration or timedelta(days=self.settings.identities.grant_days)
-        wish = grant.Wish(principal, parse_role(role), resource, lasting, reason)
-        return grant.grant(self.unlock(), self.acting, wish, dry_run=dry_run)
+        wish = granting.Wish(principal, parse_role(role), resource, lasting, reason)
+        return granting.grant(self.unlock(), self.acting, wish, dry_run=dry_run)
 
     def end_grant(self, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
         """End a grant before its time."""
-        return grant.end_grant(self.unlock(), self.acting, grant_id, reason, dry_run=dry_run)
+        return granting.end_grant(self.unlock(), self.acting, grant_id, reason, dry_run=dry_run)
 
     def grants(self, principal: str | None = None) -> Sequence[GrantRecord]:
         """All grants ever made, or those of one principal."""
         records = read_authority(self.vault).grants.values()
         return [record for record in records if principal in (None, record.grant.principal)]
 
+    def now(self) -> datetime:
+        """The time by which grants are judged: never before the newest record."""
+        return moment(self.vault, read_authority(self.vault))
+
     def can(self, principal: str, action: str, resource: str = "*") -> Decision:
         """Whether ``principal`` may now, and the rule that decides."""
-        return grant.can(self.vault, principal, parse_action(action), resource)
+        return granting.can(self.vault, principal, parse_action(action), resource)
 
     # -- the log ---------------------------------------------------------------------------------------
 
@@ -238,6 +247,10 @@ class Strongroom:
     def prove(self, index: int) -> audit.Proof:
         """Inclusion proof of one record."""
         return audit.prove(self.vault, self.acting, index)
+
+    def complete_receipt(self, evidence: dict[str, Any]) -> dict[str, Any]:
+        """Add the proof that the log holds an answer's record, once its batch is folded."""
+        return complete_receipt(self.vault, evidence)
 
     # -- serving ---------------------------------------------------------------------------------------
 
@@ -274,16 +287,16 @@ class Strongroom:
             "identity": self.acting,
             "trust_domain": authority.trust_domain,
             "log_records": authority.size,
-            "versions": doctor.count_states(authority),
+            "versions": doctoring.count_states(authority),
             "identities": sum(1 for one in authority.identities.values() if not one.revoked),
             "serving": [asdict(one) for one in running.find_running(self.home)],
             "insecure_choices": choices,
             "openssl": ssl.OPENSSL_VERSION,
         }
 
-    def doctor(self) -> Sequence[doctor.Check]:
+    def doctor(self) -> Sequence[doctoring.Check]:
         """Everything a careful operator would look at."""
-        return doctor.examine(self.vault, self.home, self.settings.insecure_choices())
+        return doctoring.examine(self.vault, self.home, self.settings.insecure_choices())
 
     def _own_url(self) -> str:
         here = running.find_running(self.home)
@@ -301,7 +314,7 @@ class Strongroom:
 
 def verify_receipt(
     evidence: str | Path | dict[str, Any], trust_root: str | Path | None = None
-) -> ReceiptReport:
+) -> ReceiptFacts:
     """Check an answer's receipt offline, with public keys only.
 
     ``trust_root``: the ``trust.json`` of the home that served; default that of the default home.

@@ -2,10 +2,10 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import orjson
 
@@ -25,20 +25,29 @@ class Running:
     tls: str
 
 
-@contextmanager
-def announced(home: Path, running: Running) -> Iterator[None]:
-    """Stand in the list while the block runs; a file that a dead holder left behind counts for nothing."""
-    folder = home / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{running.pid}.json"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, orjson.dumps(asdict(running)))
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
+class Announcement:
+    """A place in the list while the block runs; a file that a dead holder left behind counts for nothing."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / FOLDER / f"{os.getpid()}.json"
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        return self
+
+    def say(self, running: Running) -> None:
+        """Make known what runs."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, orjson.dumps(asdict(running)), 0)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
 
 
 def find_running(home: Path) -> list[Running]:
@@ -63,5 +72,5 @@ def find_running(home: Path) -> list[Running]:
         try:
             running.append(Running(**orjson.loads(content)))
         except (orjson.JSONDecodeError, TypeError):
-            continue  # being written this very moment
+            continue  # just starting, nothing said yet
     return running

@@ -51,8 +51,9 @@ class LocalJournals:
 
 
 def _names(folder: Path) -> list[str]:
-    found = []
-    for path in folder.glob(f"*{SUFFIX}"):
-        if _NAME.fullmatch(path.stem):
-            found.append((path.stat().st_mtime_ns, path.stem))
+    found = [
+        (path.stat().st_mtime_ns, path.stem)
+        for path in folder.glob(f"*{SUFFIX}")
+        if _NAME.fullmatch(path.stem)
+    ]
     return [name for _, name in sorted(found)]

@@ -79,7 +79,8 @@ class Child:
             os.close(descriptor)
         if message.get("kind") == "failed":
             self.kill()
-            raise RejectedError(f"{self.name}: {shorten(message.get('message', ''), 300)}")
+            why = f"{self.name}: {shorten(message.get('message', ''), 300)}"
+            raise (OutageError if message.get("family") == OutageError.family else RejectedError)(why)
         if message.get("kind") != kind:
             self.kill()
             raise RejectedError(f"{self.name}: said {shorten(message.get('kind'))} instead of {kind}")

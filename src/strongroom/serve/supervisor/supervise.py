@@ -102,10 +102,10 @@ class Supervisor:
                 self._doors = Doors(listener.fileno(), folder)
                 self._address = listener.getsockname()[:2]
                 record_serving(
-                    self.vault, self.actor, self._served(), "start", self.settings.insecure_choices()
+                    self.vault, self.actor, self.served(), "start", self.settings.insecure_choices()
                 )
                 self._loop()
-                record_serving(self.vault, self.actor, self._served(), "stop")
+                record_serving(self.vault, self.actor, self.served(), "stop")
             finally:
                 if self._gateway is not None:
                     self._gateway.child.kill()
@@ -202,7 +202,12 @@ class Supervisor:
     def _on_worker_failure(self, model: str, why: str) -> None:
         self.notices.event(f"worker {model}: {why}")
 
-    def _served(self) -> list[Served]:
+    def sandbox(self) -> dict[str, str]:
+        """The layers of the first worker's sandbox: ``on``, or why not."""
+        return next((slot.worker.layers for slot in self._fleet.slots.values() if slot.worker), {})
+
+    def served(self) -> list[Served]:
+        """What is served now."""
         return [slot.served for slot in self._fleet.slots.values() if not slot.withdrawn]
 
     # -- what holds now --------------------------------------------------------------------------------
@@ -231,7 +236,7 @@ class Supervisor:
             "time": format_time(moment(self.vault, authority)),
             "max_age_s": self.settings.serve.snapshot_max_age_s,
             "policy_version": policy_version(),
-            "models": [served.to_snapshot() for served in self._served()],
+            "models": [served.to_snapshot() for served in self.served()],
             **authority.to_snapshot(moment(self.vault, authority)),
         }
         self._guarded(lambda gateway: gateway.tell(snapshot))

@@ -4,9 +4,11 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-from strongroom.errors import OutageError
+from strongroom.errors import OutageError, RejectedError
 from strongroom.flows.release import Release
+from strongroom.serve.control import MAX_DESCRIPTORS
 from strongroom.serve.supervisor.child import Child
+from strongroom.serve.worker.layers import require_layers
 
 WORKER_MODULE = "strongroom.serve.worker"
 START_TIMEOUT_S = 60.0
@@ -36,6 +38,22 @@ class Worker:
         return ours
 
 
+def start_locked(name: str, required_layers: list[str]) -> tuple[Child, dict[str, str]]:
+    """Start a worker and see it lock itself in; returns it with its layers, ``on`` or why not.
+
+    Raises:
+        OutageError: it died, was too slow, or this host lacks a required layer.
+    """
+    child = Child.start(name, WORKER_MODULE)
+    try:
+        layers: dict[str, str] = child.expect("locked", START_TIMEOUT_S)["layers"]
+        require_layers(layers, required_layers)
+    except BaseException:
+        child.kill()
+        raise
+    return child, layers
+
+
 def start_worker(release: Release, required_layers: list[str], threads: int, load_timeout_s: float) -> Worker:
     """Start a worker, see it lock itself in, and only then hand it the model; ``release`` is closed.
 
@@ -45,11 +63,10 @@ def start_worker(release: Release, required_layers: list[str], threads: int, loa
     """
     child = None
     try:
-        child = Child.start(
-            f"worker {release.model}", WORKER_MODULE, ["--require", ",".join(required_layers)]
-        )
-        locked = child.expect("locked", START_TIMEOUT_S)
         paths = list(release.memories)
+        if len(paths) > MAX_DESCRIPTORS:
+            raise RejectedError(f"{release.model}: more than {MAX_DESCRIPTORS} files cannot be served")
+        child, layers = start_locked(f"worker {release.model}", required_layers)
         child.tell(
             {
                 "kind": "load",
@@ -71,7 +88,7 @@ def start_worker(release: Release, required_layers: list[str], threads: int, loa
         model=str(release.model),
         digest=str(release.statement.manifest_digest),
         child=child,
-        layers={**locked["layers"], **ready.get("layers", {})},
+        layers=layers,
         inputs=ready["inputs"],
         outputs=ready["outputs"],
     )

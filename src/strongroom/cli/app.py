@@ -1,0 +1,93 @@
+"""The command line put together, and how its failures end."""
+
+import os
+import signal
+import sys
+from typing import Annotated, Any, NoReturn
+
+import orjson
+import typer
+
+from strongroom import __version__
+from strongroom.cli import home, log, models, people, serving
+from strongroom.errors import StrongroomError
+
+BUG_EXIT_CODE = 70
+"""EX_SOFTWARE of sysexits.h: a failure that is not one of ours."""
+INTERRUPTED_EXIT_CODE = 130
+
+app = typer.Typer(
+    name="strongroom",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="Keeps a machine-learning model secret, genuine and available from hand-over to answer.",
+)
+for room in (home, models, people, serving, log):
+    room.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"strongroom {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run one command; exit 0, or as the family of the failure says (STYLE section 3)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = app(given, standalone_mode=False, prog_name="strongroom")
+        sys.stdout.flush()
+    except StrongroomError as error:
+        _tell(error, as_json="--json" in given)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED_EXIT_CODE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        _end_otherwise(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _tell(error: StrongroomError, *, as_json: bool) -> None:
+    if as_json:
+        described: dict[str, Any] = {"family": error.family, "message": error.message, "hint": error.hint}
+        sys.stdout.write(orjson.dumps({"error": described}).decode() + "\n")
+        return
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"hint: {error.hint}\n")
+
+
+def _end_otherwise(error: Exception) -> NoReturn:
+    """Usage errors of the argument parser read like ours; anything else is a bug and says only what kind."""
+    code = getattr(error, "exit_code", None)
+    if isinstance(code, int):
+        explain = getattr(error, "format_message", None)
+        message = explain() if callable(explain) else str(error)
+        context = getattr(error, "ctx", None)
+        if message:
+            sys.stderr.write(f"error: {message[0].lower()}{message[1:].rstrip('.')}\n")
+        if context is not None:
+            sys.stderr.write(f"hint: {context.command_path} --help\n")
+        sys.exit(code)
+    if os.environ.get("STRONGROOM_TRACEBACK"):
+        raise error
+    sys.stderr.write(
+        f"error: unexpected {type(error).__name__}; this is a bug\n"
+        "hint: set STRONGROOM_TRACEBACK=1 to see where, and report it as SECURITY.md says\n"
+    )
+    sys.exit(BUG_EXIT_CODE)

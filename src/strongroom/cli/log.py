@@ -1,0 +1,108 @@
+"""log show, verify, prove, checkpoint: the record of every decision."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from strongroom.cli.desk import Desk, command
+from strongroom.errors import InvalidError
+from strongroom.flows.audit import LogRecord, proof_to_json
+
+MAX_CHECKPOINT_BYTES = 64 * 2**10
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    log = typer.Typer(no_args_is_help=True, help="The record of every decision, under a Merkle tree.")
+    command(log, "show")(show)
+    command(log, "verify")(verify)
+    command(log, "prove")(prove)
+    command(log, "checkpoint")(checkpoint)
+    app.add_typer(log, name="log")
+
+
+def show(
+    desk: Desk,
+    last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest.")] = None,
+    actor: Annotated[str | None, typer.Option(help="Only what this identity did.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only what was done to this.")] = None,
+    decision: Annotated[str | None, typer.Option(help="Only allow, deny, reject or outage.")] = None,
+) -> None:
+    """Print records, oldest first; they are verified before they are shown. --json: one object a line."""
+    given = {"actor": actor, "action": action, "subject": subject, "decision": decision}
+    records = desk.open().log(only={name: value for name, value in given.items() if value is not None})
+    shown = list(records)[-last:] if last is not None else records
+    if desk.json_output:
+        for record in shown:
+            sys.stdout.write(orjson.dumps(_to_json(record)).decode() + "\n")
+        return
+    desk.table(
+        ["record", "time", "actor", "action", "subject", "decision", "rule", "reason"],
+        [
+            [
+                str(record.index),
+                f"{record.event.time:%Y-%m-%d %H:%M:%S}",
+                record.event.actor,
+                record.event.action,
+                record.event.subject,
+                str(record.event.decision),
+                record.event.rule,
+                record.event.reason,
+            ]
+            for record in shown
+        ],
+        "no such records",
+    )
+
+
+def verify(
+    desk: Desk,
+    against: Annotated[
+        Path | None, typer.Option(help="A checkpoint kept elsewhere that the log must extend.")
+    ] = None,
+) -> None:
+    """Check every record, journal and right against the signed checkpoint; names the first bad record."""
+    kept = None
+    if against is not None:
+        try:
+            kept = against.read_bytes()[:MAX_CHECKPOINT_BYTES]
+        except OSError as error:
+            raise InvalidError(f"{against}: {(error.strerror or 'cannot be read').lower()}") from None
+    verified = desk.open().verify_log(kept)
+    desk.show(
+        {"records": verified.size, "predictions": verified.predictions, "root": verified.root.hex()},
+        f"log  verified: {verified.size} records, {verified.predictions} predictions",
+        f"root {verified.root.hex()}",
+    )
+
+
+def prove(desk: Desk, record: Annotated[int, typer.Argument(min=0, metavar="N")]) -> None:
+    """Print the proof that record N stands in the log (RFC 6962), as JSON."""
+    desk.print_json(proof_to_json(desk.open().prove(record)))
+
+
+def checkpoint(desk: Desk) -> None:
+    """Print the newest signed checkpoint; keep it elsewhere, and check with `log verify --against`."""
+    note = desk.open().vault.log.checkpoint()
+    if note is None:
+        raise InvalidError("log: is empty")
+    desk.show({"checkpoint": note.decode()}, note.decode().rstrip("\n"))
+
+
+def _to_json(record: LogRecord) -> dict[str, Any]:
+    event = record.event
+    return {
+        "record": record.index,
+        "time": event.time.isoformat(),
+        "actor": event.actor,
+        "action": event.action,
+        "subject": event.subject,
+        "decision": str(event.decision),
+        "rule": event.rule,
+        "reason": event.reason,
+        "detail": event.detail,
+    }

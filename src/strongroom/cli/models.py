@@ -1,0 +1,220 @@
+"""publish, approve, retire, revoke, list, show, verify: a model's life before it is served."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from strongroom.cli.desk import Desk, DryRun, command
+from strongroom.errors import InvalidError
+from strongroom.flows.inventory import Listed, shown_to_json
+from strongroom.sdk import running
+from strongroom.sdk.home import read_json
+
+_AUTO = "auto"
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="family@version, for instance fraud@1.0.0")]
+Reason = Annotated[str, typer.Option(help="Why; stands in the log.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this file's commands."""
+    command(app, "publish")(publish)
+    command(app, "approve")(approve)
+    command(app, "retire")(retire)
+    command(app, "revoke")(revoke)
+    command(app, "list")(list_models)
+    command(app, "show")(show)
+    command(app, "verify")(verify)
+
+
+def publish(
+    desk: Desk,
+    path: Annotated[Path, typer.Argument(help="Model file, or a folder with all its files.")],
+    model: Annotated[str, typer.Option("--as", help="family@version it is published as.")],
+    owner: Annotated[str, typer.Option(help="Person or team that answers for it.")],
+    schema: Annotated[
+        str, typer.Option(help="'auto', or a JSON file that narrows what inputs it takes.")
+    ] = _AUTO,
+    dependencies: Annotated[
+        Path | None, typer.Option(help="JSON file of what the model was built with.")
+    ] = None,
+    allow_older: Annotated[
+        bool, typer.Option("--allow-older", help="Permit a version below the highest published.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Seal, inspect and sign a model. It waits for a second person's approval."""
+    chosen: dict[str, Any] | None = None if schema == _AUTO else _object(Path(schema))
+    listed = _object(dependencies) if dependencies is not None else None
+    room = desk.open()
+    room.unlock()
+    with desk.progress(f"sealing {model}", _size_of(path)) as progress:
+        made = room.publish(
+            path,
+            model,
+            owner=owner,
+            schema=chosen,
+            dependencies=listed,
+            allow_older=allow_older,
+            progress=progress,
+            dry_run=dry_run,
+        )
+    shown = {
+        "model": str(made.model),
+        "digest": str(made.digest),
+        "format": made.format,
+        "size_bytes": made.size_bytes,
+        "files": made.files,
+        "schema": made.schema.to_dict() if made.schema else None,
+        "findings": list(made.findings),
+        "log_index": made.log_index if not dry_run else None,
+        "dry_run": dry_run,
+    }
+    outcome = "would be published" if dry_run else f"published, log record {made.log_index}"
+    desk.show(
+        shown,
+        f"{made.model}  {outcome}",
+        f"digest   {made.digest}",
+        f"format   {made.format}, {made.files} file{'s' if made.files != 1 else ''}, {made.size_bytes} bytes",
+        *[f"note     {finding}" for finding in made.findings],
+        *([] if dry_run else [f"next     strongroom approve {made.model} --identity SECOND-PERSON"]),
+    )
+
+
+def approve(desk: Desk, model: Model, reason: Reason = "", dry_run: DryRun = False) -> None:
+    """Stand for exactly the bytes that were published. Not for one's own uploads."""
+    index = desk.open().approve(model, reason, dry_run=dry_run)
+    _done(desk, model, "approved", index, dry_run, f"next     strongroom serve {model.partition('@')[0]}")
+
+
+def retire(desk: Desk, model: Model, reason: Reason, dry_run: DryRun = False) -> None:
+    """Take a version out of service."""
+    _done(desk, model, "retired", desk.open().retire(model, reason, dry_run=dry_run), dry_run)
+
+
+def revoke(desk: Desk, model: Model, reason: Reason, dry_run: DryRun = False) -> None:
+    """Withdraw a version for good; gateways stop serving it within seconds."""
+    _done(desk, model, "revoked", desk.open().revoke(model, reason, dry_run=dry_run), dry_run)
+
+
+def list_models(
+    desk: Desk,
+    family: Annotated[str | None, typer.Argument(help="Only this family.")] = None,
+) -> None:
+    """The versions you may see, with their state and where they run."""
+    room = desk.open()
+    places: dict[str, list[str]] = {}
+    for one in running.find_running(room.home):
+        for model in one.models:
+            places.setdefault(model, []).append(f"{one.name}:{one.port}")
+    listed = room.list(family)
+    if desk.json_output:
+        desk.print_json([_listed_to_json(one, places) for one in listed])
+        return
+    desk.table(
+        ["model", "state", "owner", "format", "size", "serving", "digest"],
+        [
+            [
+                one.row.model,
+                one.record.state.value,
+                one.row.owner,
+                one.row.format,
+                _human_size(one.row.size_bytes),
+                ", ".join(places.get(one.row.model, [])) or "-",
+                one.row.digest[:19],
+            ]
+            for one in listed
+        ],
+        "no models that you may see; publish one: strongroom publish MODEL.onnx --as NAME@1.0.0 --owner TEAM",
+    )
+
+
+def show(desk: Desk, model: Model) -> None:
+    """Everything about one version: files, schema, who published and approved it."""
+    shown = shown_to_json(desk.open().show(model))
+    if desk.json_output:
+        desk.print_json(shown)
+        return
+    lines = [f"{name:13} {shown[name]}" for name in ("model", "state", "owner", "publisher", "published_at")]
+    lines += [
+        f"{'approved':13} by {one['approver']} at {one['approved_at']} (log record {one['log_index']})"
+        for one in shown["approvals"]
+    ]
+    lines += [f"{name:13} {shown[name]}" for name in ("format", "digest", "statement", "log_index")]
+    lines += [
+        f"{'file':13} {one['path']}  {one['size_bytes']} bytes  {one['sha256']}" for one in shown["files"]
+    ]
+    for kind in ("inputs", "outputs"):
+        for tensor in (shown["schema"] or {}).get(kind, []):
+            lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
+    desk.show(shown, *lines)
+
+
+def verify(
+    desk: Desk,
+    model: Model,
+    full: Annotated[
+        bool, typer.Option("--full", help="Decrypt too and compare every file's SHA-256.")
+    ] = False,
+) -> None:
+    """Check a stored version as a load would; exit 4 if anything differs."""
+    room = desk.open()
+    room.unlock()
+    size = sum(one.row.size_bytes for one in room.list(model.partition("@")[0]) if one.row.model == model)
+    with desk.progress(f"verifying {model}", size or None) as progress:
+        statement = room.verify(model, full=full, progress=progress)
+    depth = "ciphertext, plaintext and signatures" if full else "ciphertext and signatures"
+    desk.show(
+        {"model": model, "verified": True, "full": full, "digest": str(statement.manifest_digest)},
+        f"{model}  verified: {depth}",
+        f"digest   {statement.manifest_digest}",
+    )
+
+
+def _done(desk: Desk, model: str, what: str, index: int, dry_run: bool, *more: str) -> None:
+    outcome = f"would be {what}" if dry_run else f"{what}, log record {index}"
+    desk.show(
+        {"model": model, "state": what, "log_index": None if dry_run else index, "dry_run": dry_run},
+        f"{model}  {outcome}",
+        *([] if dry_run else more),
+    )
+
+
+def _listed_to_json(one: Listed, places: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "model": one.row.model,
+        "state": one.record.state.value,
+        "owner": one.row.owner,
+        "publisher": one.row.publisher,
+        "format": one.row.format,
+        "size_bytes": one.row.size_bytes,
+        "digest": one.row.digest,
+        "published_at": one.record.published_at.isoformat(),
+        "serving": places.get(one.row.model, []),
+    }
+
+
+def _object(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise InvalidError(f"{path}: is not a JSON object")
+    return value
+
+
+def _size_of(path: Path) -> int | None:
+    """For the progress bar only."""
+    try:
+        if path.is_dir():
+            return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _human_size(size_bytes: int) -> str:
+    size = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
