@@ -2,15 +2,14 @@
 
 import fcntl
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from strongroom.errors import InvalidError, OutageError, shorten
+from strongroom.adapters.locks.names import parse_lock_name
+from strongroom.errors import OutageError
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,127}", re.ASCII)
 _POLL_S = 0.005
 
 
@@ -25,23 +24,25 @@ class LocalLocks:
         """Hold ``name``. It is not re-entrant: the same thread asking twice waits for itself.
 
         Raises:
-            InvalidError: not a lock's name: 1 to 128 of a-z, 0-9, '.' and '-'.
+            InvalidError: not a lock's name.
             OutageError: another holds it for all of ``timeout_s``, or the folder is out of reach.
         """
         descriptor = self._open(name)
         try:
             _lock(descriptor, name, time.monotonic() + timeout_s)
-            yield
+            try:
+                yield
+            finally:
+                # Closing is not enough: a child that is just being started may still have a copy.
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
         finally:
-            os.close(descriptor)  # frees the lock: every `hold` has an open file description of its own
+            os.close(descriptor)
 
     def _open(self, name: str) -> int:
-        if _NAME.fullmatch(name) is None:
-            raise InvalidError(f"lock: {shorten(name)} is not a lock's name")
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.open(self._folder / name, flags, 0o600)
+            return os.open(self._folder / parse_lock_name(name), flags, 0o600)
         except OSError as error:
             raise OutageError(f"lock {name}: cannot be opened ({error.strerror})") from None
 

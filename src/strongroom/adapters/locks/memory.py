@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
+from strongroom.adapters.locks.names import parse_lock_name
 from strongroom.errors import OutageError
 
 
@@ -18,7 +19,7 @@ class MemoryLocks:
     @contextmanager
     def hold(self, name: str, timeout_s: float = 10.0) -> Iterator[None]:
         with self._guard:
-            lock = self._locks[name]
+            lock = self._locks[parse_lock_name(name)]
         if not lock.acquire(timeout=max(0.0, timeout_s)):
             raise OutageError(f"lock {name}: another holds it")
         try:
