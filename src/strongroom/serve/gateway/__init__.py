@@ -1,0 +1,1 @@
+"""The process that faces the network: identity, permission, validation, batching, records. No model here."""

@@ -1,0 +1,106 @@
+"""The gateway's journal on disk: a batch is written and durable before one of its answers leaves (I4)."""
+
+import contextlib
+import os
+import secrets
+
+from strongroom.errors import OutageError
+from strongroom.trust.journal import Batch, JournalSigner, JournalWriter, Record
+
+SEED_BYTES = 32
+JOURNAL_ID_BYTES = 16
+ROOM_BYTES = 2**20
+SUFFIX = ".journal"
+
+
+class Book:
+    """One journal, made for this process; its key never leaves it. Open it before the first `write`."""
+
+    def __init__(self, *, durable: bool = True) -> None:
+        signer = JournalSigner(secrets.token_bytes(SEED_BYTES))
+        self.public_pem = signer.public_pem.decode()
+        self._writer = JournalWriter(secrets.token_bytes(JOURNAL_ID_BYTES), signer)
+        self.name = self._writer.journal.hex()
+        self.durable = durable
+        self._file = -1
+        self._size = 0
+        self._lost = ""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no batch can be written any more, whatever happens to the disk."""
+        return bool(self._lost)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether writing could work again after it failed."""
+        if self._lost:
+            return False
+        try:
+            disk = os.fstatvfs(self._file)
+        except OSError:
+            return False
+        return disk.f_bavail * disk.f_frsize >= ROOM_BYTES and not disk.f_flag & os.ST_RDONLY
+
+    def open(self, folder: int) -> None:
+        """Create the file in the folder that the descriptor names. Raises OutageError."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            self._file = os.open(f"{self.name}{SUFFIX}", flags, 0o600, dir_fd=folder)
+            self._append(self._writer.header)
+            os.fsync(folder)
+        except OSError as error:
+            raise OutageError(f"journal: cannot be opened: {error.strerror}") from None
+
+    def write(self, records: list[Record]) -> Batch:
+        """Append one batch; it is on the disk on return unless the journal is a relaxed one.
+
+        Raises:
+            OutageError: nothing was recorded, so nothing may be answered. If `is_lost`, for good.
+        """
+        if self.is_lost:
+            raise OutageError(self._lost)
+        try:
+            batch = self._writer.encode(records)
+        except OutageError as error:
+            self._lost = error.message
+            raise
+        try:
+            self._append(batch.data)
+        except OSError as error:
+            raise OutageError(f"journal: cannot be written: {error.strerror}") from None
+        self._writer.accept(batch)
+        return batch
+
+    def close(self) -> None:
+        """Make everything durable, whatever the setting."""
+        if self._file >= 0:
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._file)
+            os.close(self._file)
+            self._file = -1
+
+    def _append(self, data: bytes) -> None:
+        """Write all of ``data`` or cut the file back to what it was."""
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError:
+            self._cut()
+            raise
+        if self.durable:
+            try:
+                os.fdatasync(self._file)
+            except OSError:
+                # What a failed sync leaves in the page cache cannot be trusted, nor a second sync believed.
+                self._lost = "journal: lost"
+                self._cut()
+                raise
+        self._size += len(data)
+
+    def _cut(self) -> None:
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            self._lost = "journal: lost"

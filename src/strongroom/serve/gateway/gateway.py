@@ -1,0 +1,448 @@
+"""The heart of the gateway: who may ask what, a batch a tick, a record before every answer.
+
+All requests that complete in one turn of the event loop are decided together, all answers that are ready
+leave together behind one durable journal batch. Nothing here is a coroutine.
+"""
+
+import asyncio
+from base64 import urlsafe_b64encode
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from strongroom import __version__, canonical
+from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.serve.gateway.book import Book
+from strongroom.serve.gateway.connection import Connection
+from strongroom.serve.gateway.exchange import Exchange
+from strongroom.serve.gateway.limits import Limits
+from strongroom.serve.gateway.link import Link, Outcomes, describe
+from strongroom.serve.gateway.moment import Moment, age_s
+from strongroom.serve.gateway.replies import build_reply, error_body
+from strongroom.serve.gateway.routes import Kind, Match, find_route
+from strongroom.serve.gateway.snapshot import ServedModel, Snapshot
+from strongroom.trust.certificates import principal_of
+from strongroom.trust.journal import Batch, Record, answer_hash, request_hash
+from strongroom.trust.receipt_form import Receipt
+
+MAX_ORIGINS = 16_384
+"""Different addresses of unknown callers that are written down; a journal's contexts are bounded."""
+MAX_TICK_RECORDS = 4096
+
+NOT_FOUND = error_body("not found, or not yours to use")
+"""One answer for what does not exist and for what the caller may not know to exist (I11)."""
+UNKNOWN_CALLER = error_body("request: needs a valid client certificate")
+UNAVAILABLE = "server: not ready"
+
+_SERVER = orjson.dumps({"name": "strongroom", "version": __version__, "extensions": ["binary_tensor_data"]})
+_FACTS = ("who", "serial", "origin", "action", "model", "digest", "policy", "rule", "decision")
+"""The names in a record's context (docs/http-api.md)."""
+_NO_HASH = bytes(32)
+_NAMES = {
+    200: "allow",
+    400: "invalid",
+    401: "deny",
+    404: "deny",
+    429: "shed",
+    499: "abandoned",
+    503: "outage",
+}
+
+
+class Gateway:
+    """State shared by all connections of one process."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: Limits,
+        book: Book,
+        trust_domain: str,
+        certificate: bytes,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """``certificate`` is the note about the journal's key that goes into receipts."""
+        self.limits = limits
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._loop = loop
+        self._book = book
+        self._trust_domain = trust_domain
+        self._certificate = certificate
+        self._tell = tell
+        self._moment = Moment()
+        self._snapshot: Snapshot | None = None
+        self._links: dict[str, Link] = {}
+        self._channels: dict[str, int] = {}
+        self._arrived: list[Exchange] = []
+        self._settled: list[Exchange] = []
+        self._scheduled = False
+        self._journal_failed = False
+        self._buffered_bytes = 0
+        self._principals: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._origins: set[str] = set()
+        self._contexts: dict[tuple[str, ...], bytes] = {}
+        self._outcomes = Outcomes(self._settle, self._on_lost, self._on_stuck)
+
+    # -- from connections ------------------------------------------------------------------------------
+
+    def welcome(self, connection: Connection) -> None:
+        """A TLS handshake is done: read the certificate, once."""
+        self.connections.add(connection)
+        transport = connection.transport
+        if transport is None:
+            return
+        address = transport.get_extra_info("peername")
+        connection.origin = str(address[0]) if address else ""
+        session = transport.get_extra_info("ssl_object")
+        der = session.getpeercert(True) if session else None
+        if der is None:
+            return
+        try:
+            peer = principal_of(der, self._trust_domain)
+        except RejectedError:
+            self.count("certificates_rejected")
+            return
+        connection.peer = peer
+        self._principals[peer.principal] += 1
+        connection.over_limit = self._principals[peer.principal] > self.limits.max_connections_per_principal
+
+    def farewell(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if connection.peer is not None:
+            name = connection.peer.principal
+            self._principals[name] -= 1
+            if not self._principals[name]:
+                del self._principals[name]
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Count bytes of request bodies, or give them back; False if there is no room."""
+        if size_bytes > 0 and self._buffered_bytes + size_bytes > self.limits.max_buffered_bytes:
+            self.count("bodies_refused")
+            return False
+        self._buffered_bytes += size_bytes
+        return True
+
+    def count(self, what: str) -> None:
+        self._counts[what] += 1
+
+    def arrive(self, exchange: Exchange) -> None:
+        """Take a whole request; it is decided with all others of this tick."""
+        self._arrived.append(exchange)
+        self._schedule()
+
+    # -- from the supervisor ---------------------------------------------------------------------------
+
+    def take_snapshot(self, message: dict[str, Any]) -> None:
+        """Replace what is known. An older or malformed snapshot is refused; the last one then grows old."""
+        at_s = age_s()
+        known = self._snapshot
+        if known is not None and message.get("number", 0) <= known.number:
+            raise InvalidError("snapshot: is older than the one in force")
+        fresh = known.renewed(message, at_s) if known is not None else None
+        if fresh is None:
+            fresh = Snapshot(message, at_s)
+        self._snapshot = fresh
+        self._moment.require_at_least(fresh.time)
+        self._serve(fresh)
+
+    def take_worker(self, model: str, digest: str, descriptor: int) -> None:
+        """Use a fresh worker for ``model``; takes over the descriptor."""
+        link = self._links.get(model)
+        if link is None or str(link.model.digest) != digest:
+            raise InvalidError("worker: is for a model that is not served")
+        link.attach(descriptor)
+
+    def _serve(self, snapshot: Snapshot) -> None:
+        wanted = {str(model.id): model for model in snapshot.models.values()}
+        for name in list(self._links):
+            known = wanted.get(name)
+            if known is None or known.digest != self._links[name].model.digest:
+                self._links.pop(name).close()
+        for name, model in wanted.items():
+            if name not in self._links:
+                self._links[name] = Link(model, self.limits, self._loop, self._outcomes)
+
+    # -- state -----------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model could be answered for right now."""
+        snapshot = self._snapshot
+        return (
+            snapshot is not None
+            and snapshot.is_fresh(age_s())
+            and not self._journal_failed
+            and not self.draining
+            and all(link.is_ready for link in self._links.values())
+        )
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._arrived or self._settled) or any(link.is_busy for link in self._links.values())
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether this process can record nothing any more and another must take over."""
+        return self._book.is_lost
+
+    def sweep(self) -> None:
+        """Enforce all deadlines; called a few times a second."""
+        now_s = age_s()
+        if self._journal_failed and self._book.has_room:
+            self._journal_failed = False
+        for connection in list(self.connections):
+            connection.sweep(now_s)
+        for link in list(self._links.values()):
+            link.sweep(self._loop.time())
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since the start, for the supervisor; no names of callers."""
+        return {
+            "kind": "stats",
+            "connections": len(self.connections),
+            "buffered_bytes": self._buffered_bytes,
+            "counts": dict(self._counts),
+        }
+
+    # -- one tick --------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._tick)
+
+    def _tick(self) -> None:
+        self._scheduled = False
+        arrived, self._arrived = self._arrived, []
+        if arrived:
+            now = self._moment.now()
+            for exchange in arrived:
+                self._admit(exchange, now)
+            for link in self._links.values():
+                link.pump()
+        # The workers compute while this process waits for the disk.
+        settled, self._settled = self._settled, []
+        for start in range(0, len(settled), MAX_TICK_RECORDS):
+            self._release(settled[start : start + MAX_TICK_RECORDS])
+
+    def _settle(self, exchange: Exchange) -> None:
+        self._settled.append(exchange)
+        self._schedule()
+
+    def _admit(self, exchange: Exchange, now: datetime) -> None:
+        """Decide one request: it is settled here, or on its way to a worker."""
+        self._decide(exchange, now)
+        if exchange.status:
+            self._settle(exchange)
+
+    def _decide(self, exchange: Exchange, now: datetime) -> None:
+        head = exchange.head
+        if self.draining:
+            exchange.keep_alive = False
+        match = find_route(head.method, head.target) if head is not None else None
+        if match is not None and match.route.public:
+            self._answer_health(exchange, match.route.kind)
+            return
+        snapshot = self._snapshot
+        if head is None:
+            # Refused already; who sent it belongs in the record.
+            if exchange.connection.peer is not None:
+                exchange.principal, exchange.serial, _ = exchange.connection.peer
+            return
+        if snapshot is None or not snapshot.is_fresh(age_s()):
+            exchange.refuse(503, UNAVAILABLE)
+            return
+        exchange.policy = snapshot.policy_version
+        if not self._identify(exchange, snapshot, now):
+            return
+        if match is None:
+            exchange.finish(404, NOT_FOUND)
+        elif match.route.action is None:
+            exchange.finish(200, _SERVER)
+        else:
+            self._authorize(exchange, match, snapshot, now)
+
+    def _identify(self, exchange: Exchange, snapshot: Snapshot, now: datetime) -> bool:
+        """Say who asks. Serial and end are compared for every request, not only at the handshake."""
+        peer = exchange.connection.peer
+        if peer is None or now >= peer.not_after or snapshot.owner(peer.serial) != peer.principal:
+            exchange.finish(401, UNKNOWN_CALLER)
+            exchange.keep_alive = False
+            return False
+        exchange.principal = peer.principal
+        exchange.serial = peer.serial
+        if exchange.connection.over_limit:
+            exchange.refuse(429, "request: too many connections")
+            exchange.keep_alive = False
+            return False
+        return True
+
+    def _authorize(self, exchange: Exchange, match: Match, snapshot: Snapshot, now: datetime) -> None:
+        route, name, version = match
+        action = route.action
+        if action is None:
+            raise RuntimeError("a route without an action has nothing to authorize")
+        model = snapshot.find_model(name, version)
+        # What does not exist is decided like what does, so that both take the same time.
+        resource = str(model.id) if model is not None else name
+        decision = snapshot.decide(exchange.principal, action, resource, now)
+        exchange.action = action.value
+        exchange.rule = decision.rule
+        exchange.model = model
+        if model is None or not decision.allowed:
+            exchange.finish(404, NOT_FOUND)
+            return
+        link = self._links[str(model.id)]
+        if route.kind is Kind.MODEL:
+            exchange.finish(200, _describe(model))
+        elif route.kind is Kind.MODEL_READY:
+            if link.is_ready:
+                exchange.finish(200, b'{"ready":true}')
+            else:
+                exchange.refuse(503, "model: not ready")
+        else:
+            self._queue(exchange, link)
+
+    def _queue(self, exchange: Exchange, link: Link) -> None:
+        head = exchange.head
+        try:
+            request = link.protocol.parse(exchange.body, head.json_length if head else None)
+        except InvalidError as error:
+            exchange.refuse(400, error.message)
+            return
+        limit_s = self.limits.deadline_s
+        exchange.request = request
+        exchange.deadline_s = self._loop.time() + min(limit_s, request.timeout_s or limit_s)
+        link.offer(exchange)
+
+    def _answer_health(self, exchange: Exchange, kind: Kind) -> None:
+        exchange.recorded = False
+        if kind is Kind.LIVE or self.is_ready:
+            exchange.finish(200, b"")
+        else:
+            exchange.finish(503, b"")
+
+    # -- records ---------------------------------------------------------------------------------------
+
+    def _release(self, settled: list[Exchange]) -> None:
+        """Record, then answer. What cannot be recorded is not answered but with 503."""
+        recorded = [exchange for exchange in settled if exchange.recorded]
+        batch = self._record(recorded) if recorded else None
+        prefix = f"strongroom-record: {self._book.name}-{batch.head.number}-" if batch is not None else ""
+        index = 0
+        touched: dict[Connection, None] = {}
+        for exchange in settled:
+            self._counts[f"status_{exchange.status}"] += 1
+            if exchange.reserved_bytes:
+                self.reserve(-exchange.reserved_bytes)
+            extra = exchange.extra
+            if not exchange.recorded:
+                pass
+            elif batch is None:
+                exchange.refuse(503, UNAVAILABLE)
+                extra = ""
+            else:
+                extra = f"{extra}{prefix}{index}\r\n"
+                if exchange.head is not None and exchange.head.inline_receipt:
+                    extra += self._receipt(batch, index)
+                index += 1
+            exchange.reply = build_reply(
+                exchange.status, exchange.answer, exchange.content_type, extra, keep_alive=exchange.keep_alive
+            )
+            touched[exchange.connection] = None
+        for connection in touched:
+            connection.flush()
+            if self.draining:
+                connection.close_if_idle()
+
+    def _record(self, exchanges: list[Exchange]) -> Batch | None:
+        at_us = int(self._moment.now().timestamp() * 1_000_000)
+        records = [self._build_record(exchange, at_us) for exchange in exchanges]
+        try:
+            batch = self._book.write(records)
+        except OutageError as error:
+            if not self._journal_failed:
+                self._tell({"kind": "journal-failed", "message": error.message})
+            self._journal_failed = True
+            return None
+        self._journal_failed = False
+        return batch
+
+    def _build_record(self, exchange: Exchange, at_us: int) -> Record:
+        head = exchange.head
+        if head is None:
+            request = _NO_HASH
+        else:
+            request = request_hash(
+                head.method.encode(), head.target.encode(), head.nonce.encode(), exchange.body
+            )
+        rows = exchange.request.rows if exchange.request is not None else 0
+        return Record(
+            self._context(exchange),
+            at_us,
+            rows,
+            exchange.status,
+            request,
+            answer_hash(exchange.status, exchange.answer),
+        )
+
+    def _context(self, exchange: Exchange) -> bytes:
+        """Say who asked what and who decided: canonical JSON, the same bytes for the same facts."""
+        model = exchange.model
+        facts = (
+            exchange.principal,
+            exchange.serial,
+            self._origin(exchange),
+            exchange.action,
+            str(model.id) if model is not None else "",
+            str(model.digest) if model is not None else "",
+            exchange.policy,
+            exchange.rule,
+            _NAMES.get(exchange.status, "invalid"),
+        )
+        known = self._contexts.get(facts)
+        if known is None:
+            if len(self._contexts) >= MAX_ORIGINS:
+                self._contexts.clear()
+            known = self._contexts[facts] = canonical.encode(dict(zip(_FACTS, facts, strict=True)))
+        return known
+
+    def _origin(self, exchange: Exchange) -> str:
+        """Return the caller's address; unknown callers share one word once there are very many of them."""
+        origin = exchange.connection.origin
+        if exchange.principal or origin in self._origins:
+            return origin
+        if len(self._origins) >= MAX_ORIGINS:
+            return "many"
+        self._origins.add(origin)
+        return origin
+
+    def _receipt(self, batch: Batch, index: int) -> str:
+        data = Receipt.of(batch, index, self._certificate).to_bytes()
+        return f"strongroom-receipt: {urlsafe_b64encode(data).decode().rstrip('=')}\r\n"
+
+    # -- workers ---------------------------------------------------------------------------------------
+
+    def _on_lost(self, model: str) -> None:
+        self.count("workers_lost")
+        self._tell({"kind": "worker-lost", "model": model})
+
+    def _on_stuck(self, model: str) -> None:
+        self.count("workers_stuck")
+        self._tell({"kind": "worker-stuck", "model": model})
+
+
+def _describe(model: ServedModel) -> bytes:
+    return orjson.dumps(
+        {
+            "name": model.name,
+            "versions": [model.version],
+            "platform": model.schema.platform,
+            **describe(model.schema),
+        }
+    )

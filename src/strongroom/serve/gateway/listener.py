@@ -1,0 +1,115 @@
+"""Accepting connections: TLS 1.3 with optional client certificates, bounded before a handshake begins."""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+
+from strongroom.errors import InvalidError
+from strongroom.serve.gateway.connection import Connection
+from strongroom.serve.gateway.gateway import Gateway
+
+MAX_ACCEPTS = 64
+"""Taken from the backlog in one go, so that callers already here are served in between."""
+_OUT_OF_DESCRIPTORS_PAUSE_S = 0.1
+_SHUTDOWN_TIMEOUT_S = 2.0
+
+
+def build_context(trusted_ca_pem: str, certificate: int) -> ssl.SSLContext:
+    """Return the TLS settings; ``certificate`` is a descriptor of certificate and key as PEM.
+
+    A client without a certificate may shake hands, and is told apart before any route but liveness and
+    readiness. A certificate that is expired, of another CA or not for clients fails the handshake itself.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # A resumed session would skip the client certificate's check; each connection shakes hands in full.
+    context.num_tickets = 0
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_verify_locations(cadata=trusted_ca_pem)
+        context.load_cert_chain(f"/proc/self/fd/{certificate}")
+    except (ssl.SSLError, OSError):
+        raise InvalidError("tls: certificate, key or trusted CA cannot be read") from None
+    return context
+
+
+class Listener:
+    """Takes connections from a listening socket that the supervisor keeps."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, gateway: Gateway, context: ssl.SSLContext) -> None:
+        self.context = context
+        """Replaced when the certificate is renewed; open connections keep theirs."""
+        self._loop = loop
+        self._gateway = gateway
+        self._socket: socket.socket | None = None
+        self._handshakes: set[asyncio.Task[object]] = set()
+
+    def start(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._socket.setblocking(False)
+        self._loop.add_reader(self._socket, self._accept)
+
+    def stop(self) -> None:
+        """Take no more; the socket itself stays open in the supervisor."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
+            self._socket = None
+
+    def _accept(self) -> None:
+        limits = self._gateway.limits
+        for _ in range(MAX_ACCEPTS):
+            if self._socket is None:
+                return
+            try:
+                connection, _ = self._socket.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._rest()
+                return
+            handshakes = len(self._handshakes)
+            if (
+                handshakes >= limits.max_handshakes
+                or handshakes + len(self._gateway.connections) >= limits.max_connections
+            ):
+                self._gateway.count("connections_refused")
+                connection.close()
+                continue
+            self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = self._loop.create_task(self._shake_hands(connection))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: socket.socket) -> None:
+        build: Callable[[], Connection] = lambda: Connection(self._gateway)  # noqa: E731 (typed)
+        try:
+            await self._loop.connect_accepted_socket(
+                build,
+                connection,
+                ssl=self.context,
+                ssl_handshake_timeout=self._gateway.limits.handshake_timeout_s,
+                ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
+            )
+        except (OSError, ssl.SSLError, asyncio.CancelledError):
+            self._gateway.count("handshakes_failed")
+            connection.close()
+
+    def _rest(self) -> None:
+        """Out of descriptors: leave the backlog alone for a moment instead of spinning on it."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.call_later(_OUT_OF_DESCRIPTORS_PAUSE_S, self._resume)
+
+    def _resume(self) -> None:
+        if self._socket is not None:
+            self._loop.add_reader(self._socket, self._accept)

@@ -1,0 +1,318 @@
+"""Inference requests and answers of the Open Inference Protocol 2: JSON with the binary tensor extension.
+
+Unknown names are refused, not passed over; so are names given twice, which JSON parsers resolve differently.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+
+from strongroom.errors import InvalidError, shorten
+from strongroom.guard.schema import Schema, TensorSpec
+from strongroom.guard.tensors import Array, from_binary, from_json, to_binary, to_json
+
+MAX_ID_CHARS = 256
+MAX_TIMEOUT_US = 2**53
+
+_REQUEST_KEYS = frozenset({"id", "inputs", "outputs", "parameters"})
+_INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
+_OUTPUT_KEYS = frozenset({"name", "parameters"})
+_REQUEST_PARAMETERS = frozenset({"binary_data_output", "timeout"})
+_NUMERIC = frozenset("fiub")
+_NO_PARAMETERS: dict[str, Any] = {}
+
+
+class Wanted(NamedTuple):
+    """One output that the caller asked for, and in which form."""
+
+    spec: TensorSpec
+    binary: bool
+
+
+class InferRequest(NamedTuple):
+    """A request whose structure, types and shapes fit the schema; values are yet to be checked."""
+
+    id: str | None
+    inputs: list[Array]
+    """In the order of the schema."""
+    rows: int
+    """1 for a model that is not batched by rows."""
+    wanted: Sequence[Wanted]
+    timeout_s: float | None
+
+
+class Renderer:
+    """The outputs of one batch, turned to text once for all requests in it."""
+
+    __slots__ = ("_outputs", "_rows")
+
+    def __init__(self, outputs: Mapping[str, Array]) -> None:
+        self._outputs = outputs
+        self._rows: dict[str, list[bytes]] = {}
+
+    def data(self, name: str, start: int, stop: int) -> bytes:
+        """Return rows ``start`` to ``stop`` of an output as a flat JSON list. Raises InvalidError."""
+        rows = self._rows.get(name)
+        if rows is None:
+            array = self._outputs[name]
+            if array.ndim not in (1, 2) or array.dtype.kind not in _NUMERIC or not array.size:
+                return _dump(to_json(name, array[start:stop]))
+            rows = self._rows[name] = _render_rows(name, array)
+        return b"[" + b",".join(rows[start:stop]) + b"]"
+
+    def array(self, name: str, start: int, stop: int) -> Array:
+        return self._outputs[name][start:stop]
+
+
+class WholeRenderer(Renderer):
+    """The outputs of a model that is not batched by rows: rows mean nothing, an output is one piece."""
+
+    __slots__ = ()
+
+    def data(self, name: str, start: int, stop: int) -> bytes:
+        return _dump(to_json(name, self._outputs[name]))
+
+    def array(self, name: str, start: int, stop: int) -> Array:
+        return self._outputs[name]
+
+
+class ModelProtocol:
+    """Requests to and answers from one model version."""
+
+    __slots__ = (
+        "_all_binary",
+        "_all_json",
+        "_answer",
+        "_inputs",
+        "_outputs",
+        "_places",
+        "_schema",
+        "max_rows",
+    )
+
+    def __init__(self, name: str, version: str, schema: Schema, max_rows: int) -> None:
+        self._schema = schema
+        self.max_rows = min(schema.max_rows, max_rows)
+        self._inputs = {spec.name: spec for spec in schema.inputs}
+        self._places = {spec.name: place for place, spec in enumerate(schema.inputs)}
+        self._outputs = {spec.name: spec for spec in schema.outputs}
+        self._all_json = tuple(Wanted(spec, False) for spec in schema.outputs)
+        self._all_binary = tuple(Wanted(spec, True) for spec in schema.outputs)
+        self._answer = orjson.dumps({"model_name": name, "model_version": version})[:-1]
+
+    def parse(self, body: bytes, json_length: int | None) -> InferRequest:
+        """Return the request in ``body``.
+
+        Raises:
+            InvalidError: names the field that is wrong.
+        """
+        text, binary = _split(body, json_length)
+        request = _load(text)
+        parameters = _parameters(request, "request", _REQUEST_PARAMETERS)
+        inputs, strings = self._parse_inputs(request.get("inputs"), binary)
+        wanted, names = self._parse_outputs(request, parameters)
+        identifier = request.get("id")
+        if identifier is not None:
+            if not isinstance(identifier, str) or len(identifier) > MAX_ID_CHARS:
+                raise InvalidError(f"request: id is not a string of at most {MAX_ID_CHARS} characters")
+            names += 1
+        names += len(request) + len(parameters) + strings
+        if text.count(b'"') != 2 * names or b"\\" in text:
+            _require_names_once(text)
+        return InferRequest(identifier, inputs, self._count_rows(inputs), wanted, _timeout_s(parameters))
+
+    def build(
+        self, request: InferRequest, renderer: Renderer, start: int, stop: int
+    ) -> tuple[bytes, int | None]:
+        """Return the body of the answer and, if binary data follows, the length of its JSON.
+
+        Raises:
+            InvalidError: an output has no JSON form and binary data was not asked for.
+        """
+        parts = [self._answer]
+        if request.id is not None:
+            parts += (b',"id":', orjson.dumps(request.id))
+        parts.append(b',"outputs":[')
+        tail: list[bytes] = []
+        comma = b""
+        for spec, binary in request.wanted:
+            array = renderer.array(spec.name, start, stop)
+            shape = ",".join(map(str, array.shape))
+            parts.append(
+                b'%b{"name":%b,"datatype":"%b","shape":[%b],'
+                % (comma, orjson.dumps(spec.name), spec.dtype.encode(), shape.encode())
+            )
+            comma = b","
+            if binary:
+                data = to_binary(array)
+                tail.append(data)
+                parts.append(b'"parameters":{"binary_data_size":%d}}' % len(data))
+            else:
+                parts += (b'"data":', renderer.data(spec.name, start, stop), b"}")
+        parts.append(b"]}")
+        if not tail:
+            return b"".join(parts), None
+        head = b"".join(parts)
+        return b"".join([head, *tail]), len(head)
+
+    def _parse_inputs(self, values: object, binary: memoryview | None) -> tuple[list[Array], int]:
+        """Return the inputs in the schema's order, and how many quoted names and strings spelled them."""
+        if not isinstance(values, list):
+            raise InvalidError("request: inputs is not a list")
+        if len(values) != len(self._inputs):
+            raise InvalidError(f"request: has {len(values)} inputs, expected {len(self._inputs)}")
+        found: list[Any] = [None] * len(values)
+        strings = 0
+        cursor = 0
+        for value in values:
+            if not isinstance(value, dict) or not _INPUT_KEYS.issuperset(value):
+                raise InvalidError("request: an input is not an object of the known names")
+            name = value.get("name")
+            spec = self._inputs.get(name) if isinstance(name, str) else None
+            if spec is None:
+                raise InvalidError(f"request: no input {shorten(name)}")
+            if found[self._places[spec.name]] is not None:
+                raise InvalidError(f"input {shorten(name)}: given twice")
+            if value.get("datatype") != spec.dtype:
+                raise InvalidError(f"input {shorten(name)}: datatype is not {spec.dtype}")
+            strings += len(value) + 2
+            if "parameters" in value:
+                size = _binary_size(value, spec)
+                strings += 1
+                if binary is None or cursor + size > len(binary):
+                    raise InvalidError(f"input {shorten(name)}: binary data is missing or cut")
+                array = from_binary(spec, value.get("shape"), binary[cursor : cursor + size])
+                cursor += size
+            else:
+                array = from_json(spec, value.get("shape"), value.get("data"))
+                if spec.dtype == "BYTES":
+                    strings += array.size
+            found[self._places[spec.name]] = array
+        if binary is not None and cursor != len(binary):
+            raise InvalidError("request: binary data is longer than its inputs")
+        return found, strings
+
+    def _parse_outputs(
+        self, request: dict[str, Any], parameters: dict[str, Any]
+    ) -> tuple[Sequence[Wanted], int]:
+        """Return the outputs to answer with, and how many quoted names and strings asked for them."""
+        default = parameters.get("binary_data_output", False)
+        if not isinstance(default, bool):
+            raise InvalidError("request: binary_data_output is not true or false")
+        values = request.get("outputs")
+        if values is None or values == []:
+            return (self._all_binary if default else self._all_json), 0
+        if not isinstance(values, list) or len(values) > len(self._outputs):
+            raise InvalidError("request: outputs is not a list of outputs that there are")
+        wanted: dict[str, Wanted] = {}
+        names = 0
+        for value in values:
+            if not isinstance(value, dict) or not _OUTPUT_KEYS.issuperset(value):
+                raise InvalidError("request: an output is not an object of the known names")
+            name = value.get("name")
+            spec = self._outputs.get(name) if isinstance(name, str) else None
+            if spec is None or spec.name in wanted:
+                raise InvalidError(f"request: no output {shorten(name)}, or asked for twice")
+            chosen = _parameters(value, "output", frozenset({"binary_data"}))
+            binary = chosen.get("binary_data", default)
+            if not isinstance(binary, bool):
+                raise InvalidError(f"output {shorten(name)}: binary_data is not true or false")
+            wanted[spec.name] = Wanted(spec, binary)
+            names += len(value) + 1 + len(chosen)
+        return tuple(wanted.values()), names
+
+    def _count_rows(self, inputs: list[Array]) -> int:
+        if not self._schema.by_rows:
+            return 1
+        rows = len(inputs[0])
+        if any(len(array) != rows for array in inputs):
+            raise InvalidError("request: inputs differ in their number of rows")
+        if rows > self.max_rows:
+            raise InvalidError(f"request: has {rows} rows, at most {self.max_rows} are allowed")
+        return rows
+
+
+def _split(body: bytes, json_length: int | None) -> tuple[bytes, memoryview | None]:
+    if json_length is None:
+        return body, None
+    if json_length > len(body):
+        raise InvalidError("request: inference-header-content-length is beyond the body")
+    return body[:json_length], memoryview(body)[json_length:]
+
+
+def _load(text: bytes) -> dict[str, Any]:
+    try:
+        request = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidError("request: not JSON") from None
+    if not isinstance(request, dict):
+        raise InvalidError("request: not an object")
+    for key in request:
+        if key not in _REQUEST_KEYS:
+            raise InvalidError(f"request: unknown name {shorten(key)}")
+    return request
+
+
+def _parameters(value: dict[str, Any], where: str, known: frozenset[str]) -> dict[str, Any]:
+    parameters = value.get("parameters")
+    if parameters is None:
+        if "parameters" in value:
+            raise InvalidError(f"{where}: parameters is not an object")
+        return _NO_PARAMETERS
+    if not isinstance(parameters, dict):
+        raise InvalidError(f"{where}: parameters is not an object")
+    for key in parameters:
+        if key not in known:
+            raise InvalidError(f"{where}: unknown parameter {shorten(key)}")
+    return parameters
+
+
+def _binary_size(value: dict[str, Any], spec: TensorSpec) -> int:
+    parameters = _parameters(value, f"input {shorten(spec.name)}", frozenset({"binary_data_size"}))
+    size = parameters.get("binary_data_size")
+    if type(size) is not int or size < 0:
+        raise InvalidError(f"input {shorten(spec.name)}: binary_data_size is not a size")
+    if "data" in value:
+        raise InvalidError(f"input {shorten(spec.name)}: both data and binary data")
+    return size
+
+
+def _timeout_s(parameters: dict[str, Any]) -> float | None:
+    """Microseconds, as Triton's clients send them."""
+    value = parameters.get("timeout")
+    if value is None:
+        if "timeout" in parameters:
+            raise InvalidError("request: timeout is not a number of microseconds")
+        return None
+    if type(value) is not int or not 1 <= value <= MAX_TIMEOUT_US:
+        raise InvalidError("request: timeout is not a number of microseconds")
+    return value / 1e6
+
+
+def _require_names_once(text: bytes) -> None:
+    """The exact check, for texts whose quotes do not add up or cannot be counted."""
+    try:
+        json.loads(text, object_pairs_hook=_refuse_repeated)
+    except (ValueError, RecursionError):
+        raise InvalidError("request: not JSON") from None
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidError("request: a name is given twice")
+    return found
+
+
+def _render_rows(name: str, array: Array) -> list[bytes]:
+    """Return the elements of each row as JSON, without brackets."""
+    to_json(name, array)
+    text = _dump(np.ascontiguousarray(array))
+    return text[2:-2].split(b"],[") if array.ndim == 2 else text[1:-1].split(b",")
+
+
+def _dump(value: Any) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -1,0 +1,128 @@
+"""What the gateway knows of identities, grants and models: one pushed value, useless once it is old (D4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+from strongroom.errors import InvalidError, shorten
+from strongroom.guard.schema import Schema
+from strongroom.trust.grants import Grant
+from strongroom.trust.policy import Decision, Request, decide
+from strongroom.values import Action, Digest, ModelId, parse_principal, parse_time
+
+MAX_CACHED_DECISIONS = 16_384
+_KEYS = frozenset(
+    {"kind", "number", "time", "max_age_s", "policy_version", "solo", "identities", "grants", "models"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One model version as callers see it."""
+
+    id: ModelId
+    digest: Digest
+    schema: Schema
+    name: str
+    """Of the family, as routes and answers spell it."""
+    version: str
+
+
+class _Cached(NamedTuple):
+    decision: Decision
+    until: datetime
+
+
+class Snapshot:
+    """One consistent view. Decisions are cached until the next moment that could change them."""
+
+    def __init__(self, message: Mapping[str, Any], received_at_s: float) -> None:
+        """Raises InvalidError for a message that is not exactly a snapshot."""
+        if message.keys() != _KEYS:
+            raise InvalidError("snapshot: names missing or unknown")
+        self.number: int = message["number"]
+        self.time = parse_time(message["time"])
+        self.policy_version: str = message["policy_version"]
+        self.max_age_s: float = message["max_age_s"]
+        self.received_at_s = received_at_s
+        self._content = _content(message)
+        self._owners = _parse_identities(message["identities"])
+        self._grants: dict[str, list[Grant]] = {}
+        for value in message["grants"]:
+            grant = Grant.from_json(value)
+            self._grants.setdefault(grant.principal, []).append(grant)
+        self.models: dict[str, ServedModel] = {}
+        """By version (``fraud@1.2.0``), and under its family the default one."""
+        for value in message["models"]:
+            self._add_model(value)
+        self._cache: dict[tuple[str, Action, str], _Cached] = {}
+
+    def renewed(self, message: Mapping[str, Any], received_at_s: float) -> Self | None:
+        """Return this snapshot made young again, decisions kept, if ``message`` says nothing new."""
+        if message.keys() != _KEYS or _content(message) != self._content:
+            return None
+        self.number = message["number"]
+        self.time = parse_time(message["time"])
+        self.received_at_s = received_at_s
+        return self
+
+    def is_fresh(self, at_s: float) -> bool:
+        return 0 <= at_s - self.received_at_s <= self.max_age_s
+
+    def owner(self, serial: str) -> str | None:
+        """Return whose valid certificate has that serial number; None for a revoked or unknown one."""
+        return self._owners.get(serial)
+
+    def find_model(self, name: str, version: str) -> ServedModel | None:
+        return self.models.get(f"{name}@{version}" if version else name)
+
+    def decide(self, principal: str, action: Action, resource: str, now: datetime) -> Decision:
+        """Answer as `trust.policy.decide` does; the answer holds for grants to the microsecond."""
+        key = (principal, action, resource)
+        cached = self._cache.get(key)
+        if cached is not None and now < cached.until:
+            return cached.decision
+        grants = self._grants.get(principal, ())
+        decision = decide(Request(principal, action, resource, now, grants))
+        if len(self._cache) >= MAX_CACHED_DECISIONS:
+            self._cache.clear()
+        self._cache[key] = _Cached(decision, _next_change(grants, now))
+        return decision
+
+    def _add_model(self, value: Mapping[str, Any]) -> None:
+        identifier = ModelId.parse(value["model"])
+        version = str(identifier.version)
+        model = ServedModel(
+            identifier,
+            Digest.parse(value["digest"]),
+            Schema.parse(value["schema"]),
+            identifier.family,
+            version,
+        )
+        self.models[str(identifier)] = model
+        if value["default"]:
+            self.models[identifier.family] = model
+
+
+def _content(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in message.items() if key not in ("number", "time")}
+
+
+def _next_change(grants: Sequence[Grant], now: datetime) -> datetime:
+    """Return the first start or end after ``now``: until then a decision over these grants stands."""
+    changes = [moment for grant in grants for moment in (grant.start, grant.end) if moment > now]
+    return min(changes, default=datetime.max.replace(tzinfo=now.tzinfo))
+
+
+def _parse_identities(values: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    owners: dict[str, str] = {}
+    for value in values:
+        name = parse_principal(value["name"])
+        if value["revoked"]:
+            continue
+        for serial in value["serials"]:
+            if serial in owners:
+                raise InvalidError(f"snapshot: serial {shorten(serial)} belongs to two identities")
+            owners[serial] = name
+    return owners
