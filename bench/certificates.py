@@ -1,4 +1,4 @@
-"""A throw-away CA, one server and one client certificate, for the servers that Strongroom is compared with."""
+"""A throw-away CA, one server and one client certificate, for the servers compared with Strongroom."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

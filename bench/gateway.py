@@ -21,7 +21,7 @@ sys.path[:0] = [str(_BENCH.parent), str(_BENCH / "servers")]
 import onnxruntime  # noqa: E402
 from certificates import Certificates, make_certificates  # noqa: E402
 from load import Load, ask, make_load  # noqa: E402
-from start import SERVERS, UnavailableError, Server, processor_s, wait_until  # noqa: E402
+from start import SERVERS, Server, UnavailableError, processor_s, wait_until  # noqa: E402
 from table import middle, print_table, rotated, spread  # noqa: E402
 
 from demo.train import train_tumour  # noqa: E402
