@@ -121,7 +121,7 @@ class Event:
             texts["reason"],
             detail,
         )
-        if event.to_bytes() != leaf:
+        if (event.subject, event.reason, event.detail) != (texts["subject"], texts["reason"], detail):
             raise InvalidError("event: holds characters that are never written")
         return event
 
