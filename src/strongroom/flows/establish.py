@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from strongroom.flows.grant import sign_grant
 from strongroom.flows.vault import SIGNING_KEY, Vault, build_event, identity_key, record, remember_head
@@ -61,7 +62,7 @@ def establish(vault: Vault, founder: Founder) -> None:
             SIGNING_KEY,
             rule=rule,
             kind="signing",
-            key=SigningKey(PublicKey.from_pem(signing.public_pem), now).to_value(),
+            key=_new_key(SigningKey(PublicKey.from_pem(signing.public_pem), now)),
         ),
         build_event(
             vault,
@@ -101,3 +102,8 @@ def establish(vault: Vault, founder: Founder) -> None:
         )
     record(vault, *events)
     remember_head(vault)
+
+
+def _new_key(key: SigningKey) -> dict[str, Any]:
+    """The record of a key that begins; a revocation has a record of its own."""
+    return {name: value for name, value in key.to_value().items() if name != "revoked_at"}

@@ -22,6 +22,9 @@ from strongroom.trust.policy import Decision
 from strongroom.values import Action, Role, parse_principal, require_reason
 
 
+SOMEBODY_ELSE = "somebody-else"
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """The grant that is asked for."""
@@ -132,12 +135,14 @@ def can(vault: Vault, principal: str, action: Action, resource: str) -> Decision
     """Say whether ``principal`` may now, and which rule decides; changes and records nothing."""
     authority = read_authority(vault)
     known = next((v for model, v in authority.versions.items() if str(model) == resource), None)
+    # Rules about whose upload or whose grant it is are answered for somebody else's.
     return judge(
         authority,
         principal,
         action,
         resource,
         moment(vault, authority),
-        publisher=known.publisher if known else None,
+        publisher=known.publisher if known else SOMEBODY_ELSE,
+        subject=SOMEBODY_ELSE,
         exists=known is not None,
     )
