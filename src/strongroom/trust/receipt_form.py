@@ -40,7 +40,7 @@ class FoldProof:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A record with its proofs, as far as they exist; holding one proves nothing: see `receipt.verify_receipt`."""
+    """A record with its proofs; holding one proves nothing, `receipt.verify_receipt` does."""
 
     record: Record
     index: int

@@ -29,11 +29,17 @@ class DurableWrites:
 
     def put(self, name: str, data: bytes) -> None:
         path = self._root / name
-        path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        self._make_folder(path.parent)
         # Every folder up to the root, made now or not: whoever made it may have died before syncing it.
         self._folders.update(each for each in path.parents if each.is_relative_to(self._root))
         self._written.append(path)
         write_file(path, data)
+
+    def _make_folder(self, folder: Path) -> None:
+        # Path.mkdir(parents=True) would give the folders in between the default mode.
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
 
     def settle(self) -> None:
         # Deepest first, so that a folder's own entry is durable only once its content is.
