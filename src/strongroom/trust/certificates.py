@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import (
@@ -27,6 +27,14 @@ from strongroom.values import parse_principal
 MAX_CERTIFICATE_BYTES = 16 * 2**10
 MAX_CHAIN = 4
 _TRUST_DOMAIN = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,126}[a-z0-9])?", re.ASCII)
+_PARSE_ERRORS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _SPIFFE_ID = re.compile(r"spiffe://([^/]*)/id/([^/]*)", re.ASCII)
 
 
@@ -73,8 +81,6 @@ def principal_of(certificate: bytes, trust_domain: str) -> PeerIdentity:
         basic = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound as error:
         raise RejectedError(f"certificate: has no {error.oid._name}") from None  # noqa: SLF001 (its only name)
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-        raise RejectedError("certificate: extensions cannot be parsed") from None
     if basic.ca:
         raise RejectedError("certificate: is a CA's, not a leaf")
     if ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
@@ -149,10 +155,8 @@ def require_ca(ca_pem: bytes) -> x509.Certificate:
         certificate = _parse(ca_pem)
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
         certificate.verify_directly_issued_by(certificate)
-    except (RejectedError, ValueError, TypeError, x509.ExtensionNotFound):
-        raise InvalidError("ca: is not a self-signed CA certificate") from None
-    except Exception as error:
-        raise InvalidError(f"ca: its signature does not hold ({type(error).__name__})") from None
+    except (RejectedError, x509.ExtensionNotFound, InvalidSignature, *_PARSE_ERRORS):
+        raise InvalidError("ca: is not a self-signed CA certificate that holds together") from None
     if not basic.value.ca or not basic.critical:
         raise InvalidError("ca: is not marked as a CA's (critical basic constraints)")
     return certificate
@@ -189,13 +193,20 @@ def _may_sign_code(extensions: x509.Extensions) -> bool:
 
 
 def _parse(certificate: bytes) -> x509.Certificate:
+    """Return the certificate, all of it read once: the library parses late and raises where it is asked."""
     if len(certificate) > MAX_CERTIFICATE_BYTES:
         raise RejectedError(f"certificate: larger than {MAX_CERTIFICATE_BYTES} bytes")
     try:
         if certificate.startswith(b"-----BEGIN"):
             if certificate.count(b"-----BEGIN") != 1:
                 raise RejectedError("certificate: not exactly one PEM block")
-            return x509.load_pem_x509_certificate(certificate)
-        return x509.load_der_x509_certificate(certificate)
-    except (ValueError, UnsupportedAlgorithm):
+            parsed = x509.load_pem_x509_certificate(certificate)
+        else:
+            parsed = x509.load_der_x509_certificate(certificate)
+        whole = (parsed.version, parsed.extensions, parsed.public_key(), parsed.subject, parsed.issuer)
+        if whole[0] is not x509.Version.v3 or parsed.serial_number <= 0:
+            raise RejectedError("certificate: is not of version 3, or its serial is not positive")
+        _ = parsed.not_valid_before_utc, parsed.not_valid_after_utc, parsed.signature_hash_algorithm
+    except _PARSE_ERRORS:
         raise RejectedError("certificate: cannot be parsed") from None
+    return parsed
