@@ -1,6 +1,7 @@
 """log show, verify, prove, checkpoint: the record of every decision."""
 
 import sys
+from collections import deque
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from strongroom.cli.desk import Desk, command
 from strongroom.errors import InvalidError
 from strongroom.flows.audit import LogRecord, proof_to_json
+from strongroom.flows.requests import RequestRecord
 
 MAX_CHECKPOINT_BYTES = 64 * 2**10
 
@@ -18,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     """Add this file's commands."""
     log = typer.Typer(no_args_is_help=True, help="The record of every decision, under a Merkle tree.")
     command(log, "show")(show)
+    command(log, "requests")(requests)
     command(log, "verify")(verify)
     command(log, "prove")(prove)
     command(log, "checkpoint")(checkpoint)
@@ -56,6 +59,40 @@ def show(
             for record in shown
         ],
         "no such records",
+    )
+
+
+def requests(
+    desk: Desk,
+    who: Annotated[str | None, typer.Option(help="Only this caller.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model, family@version.")] = None,
+    status: Annotated[
+        int | None, typer.Option(help="Only this HTTP status; 0 is a refused handshake.")
+    ] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only so many of the newest.")] = None,
+) -> None:
+    """Print what the gateways decided, request by request. --json: one object a line."""
+    given = {"who": who, "model": model, "status": None if status is None else str(status)}
+    records = desk.open().requests({name: value for name, value in given.items() if value is not None})
+    shown = deque(records, last) if last is not None else records
+    if desk.json_output:
+        for record in shown:
+            sys.stdout.write(orjson.dumps(_request_to_json(record)).decode() + "\n")
+        return
+    desk.table(
+        ["record", "time", "who", "action", "model", "status", "rows", "decision", "rule"],
+        [
+            [
+                record.id,
+                f"{record.time:%Y-%m-%d %H:%M:%S}",
+                *(str(record.context.get(name, "")) for name in ("who", "action", "model")),
+                str(record.status),
+                str(record.rows),
+                *(str(record.context.get(name, "")) for name in ("decision", "rule")),
+            ]
+            for record in shown
+        ],
+        "no such requests",
     )
 
 
@@ -105,4 +142,16 @@ def _to_json(record: LogRecord) -> dict[str, Any]:
         "rule": event.rule,
         "reason": event.reason,
         "detail": event.detail,
+    }
+
+
+def _request_to_json(record: RequestRecord) -> dict[str, Any]:
+    return {
+        "record": record.id,
+        "time": record.time.isoformat(),
+        "status": record.status,
+        "rows": record.rows,
+        **record.context,
+        "request": record.request.hex(),
+        "answer": record.answer.hex(),
     }

@@ -20,6 +20,7 @@ from strongroom.flows import publish as publishing
 from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.release import verify as verify_version
+from strongroom.flows.requests import RequestRecord, read_requests
 from strongroom.flows.vault import Vault, identity_key, moment, read_authority
 from strongroom.sdk import running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
@@ -239,6 +240,10 @@ class Strongroom:
     ) -> Iterator[audit.LogRecord]:
         """Verified records, oldest first."""
         return audit.read_log(self.vault, self.acting, first=first, last=last, only=only)
+
+    def requests(self, only: dict[str, str] | None = None) -> Iterator[RequestRecord]:
+        """What the gateways decided, request by request."""
+        return read_requests(self.vault, self.acting, only)
 
     def verify_log(self, exported: bytes | None = None) -> audit.AuditedLog:
         """Check the whole log and its journals offline; names the first bad record."""

@@ -1,0 +1,64 @@
+"""The gateways' records as people read them: who asked which model what, and what was decided."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from strongroom import canonical
+from strongroom.flows.journal import read_batches
+from strongroom.flows.vault import Vault, read_authority, require_permission
+from strongroom.trust.journal import JournalReader
+from strongroom.values import Action
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request that a gateway decided, as its journal holds it."""
+
+    id: str
+    """``<journal>-<batch>-<index>``, as the answer's ``Strongroom-Record`` header said."""
+    time: datetime
+    status: int
+    rows: int
+    context: Mapping[str, Any]
+    request: bytes
+    answer: bytes
+
+
+def read_requests(vault: Vault, actor: str, only: Mapping[str, str] | None = None) -> Iterator[RequestRecord]:
+    """Yield the records of all journals, journal by journal, each batch verified against its journal's key.
+
+    ``only`` filters by fields of the context (``who``, ``model``, ``decision`` …) and by ``status``.
+
+    Raises:
+        DeniedError: the actor may not read the log.
+        RejectedError: a journal was altered.
+    """
+    authority = read_authority(vault)
+    require_permission(vault, authority, actor, Action.READ_LOG, "*")
+    wanted = dict(only or {})
+    status = wanted.pop("status", None)
+    for name in vault.journals.names():
+        journal = authority.journals.get(name)
+        if journal is None:
+            continue
+        reader = JournalReader(journal.public, bytes.fromhex(name))
+        for batch in read_batches(vault, name, reader):
+            for index, record in enumerate(batch.records):
+                if status is not None and str(record.status) != status:
+                    continue
+                context = canonical.decode(record.context)
+                if any(str(context.get(field)) != value for field, value in wanted.items()):
+                    continue
+                yield RequestRecord(
+                    id=f"{name}-{batch.head.number}-{index}",
+                    time=_EPOCH + timedelta(microseconds=record.time_us),
+                    status=record.status,
+                    rows=record.rows,
+                    context=context,
+                    request=record.request,
+                    answer=record.answer,
+                )
