@@ -31,19 +31,16 @@ class Worker:
         self,
         command: Sequence[str] = ("-m", "strongroom.serve.worker"),
         *,
-        uid: int | None = None,
         env: dict[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.control, theirs = control.pair()
         self.control.settimeout(TIMEOUT_S)
         self.process = subprocess.Popen(
             [sys.executable, "-I", *command, "--control-fd", str(theirs.fileno())],
             env=env or {},
-            pass_fds=[theirs.fileno()],
+            pass_fds=[theirs.fileno(), *pass_fds],
             cwd="/",
-            user=uid,
-            group=uid,
-            extra_groups=[] if uid is not None else None,
             stdout=subprocess.DEVNULL,
         )
         theirs.close()

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 
 # Before numpy: a thread pool of a library that the engine does not use would outlive the locks.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -11,6 +10,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 from strongroom.ports import Engine
 from strongroom.serve.worker import start
 
+_FAULT = 70  # sysexits.h EX_SOFTWARE
+
 
 def _create_engine() -> Engine:
     from strongroom.adapters.engines.onnx import OnnxEngine
@@ -18,12 +19,17 @@ def _create_engine() -> Engine:
     return OnnxEngine()
 
 
-def main() -> int:
+def main() -> None:
+    """Never returns: an ordinary exit would have the interpreter make calls that the locks kill for."""
     parser = argparse.ArgumentParser(prog="strongroom-worker", allow_abbrev=False)
     parser.add_argument("--control-fd", type=int, required=True)
     arguments = parser.parse_args()
-    return start.run(arguments.control_fd, _create_engine)
+    code = _FAULT
+    try:
+        code = start.run(arguments.control_fd, _create_engine)
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -51,7 +51,6 @@ def serve(channel: socket.socket, model: LoadedModel, max_frame_bytes: int = MAX
 def _accept(message: dict[str, object], descriptors: list[int], count: int) -> list[int]:
     """Return the new gateway channel; close what comes with any other message."""
     if message.get("kind") == "channel" and len(descriptors) == 1 and count < MAX_CHANNELS:
-        os.set_blocking(descriptors[0], True)
         return descriptors
     for descriptor in descriptors:
         os.close(descriptor)

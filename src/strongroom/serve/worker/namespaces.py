@@ -34,7 +34,7 @@ def enter(layers: Layers, control_fd: int) -> Callable[[], bool]:
     if os.geteuid() == 0:
         layers["user_namespace"] = "missing: started as root, so it gets a user of its own instead"
     else:
-        apply(layers, "user_namespace", lambda: kernel.unshare(_NEWUSER))
+        apply(layers, "user_namespace", _unshare_user)
     apply(layers, "ipc_namespace", lambda: kernel.unshare(_NEWIPC))
     apply(layers, "network_namespace", lambda: kernel.unshare(_NEWNET))
     apply(layers, "mount_namespace", _unshare_mounts)
@@ -43,6 +43,18 @@ def enter(layers: Layers, control_fd: int) -> Callable[[], bool]:
         parent = os.getppid()
         return lambda: os.getppid() == parent
     return _fork(control_fd)
+
+
+def _unshare_user() -> None:
+    user, group = os.geteuid(), os.getegid()
+    kernel.unshare(_NEWUSER)
+    # user_namespaces(7): a process may map its own ids only, and must give up setgroups to map a group.
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        Path(f"/proc/self/{name}").write_text(text, encoding="utf-8")
 
 
 def _unshare_mounts() -> None:

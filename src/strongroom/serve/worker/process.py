@@ -34,23 +34,26 @@ _LIMITS = {
 
 def close_descriptors(keep: int) -> int:
     """Close every descriptor but ``keep``, which becomes 3; 0 to 2 become /dev/null. Returns 3."""
+    if keep < 3:
+        raise ValueError("the control channel is a standard descriptor")
     null = os.open("/dev/null", os.O_RDWR)
-    moved = os.dup2(keep, 3, inheritable=False) if keep != 3 else 3
     for standard in range(3):
         os.dup2(null, standard)
-    os.closerange(4, os.sysconf("SC_OPEN_MAX"))
+    if keep != 3:
+        # Last, because 3 may be the /dev/null of above.
+        os.dup2(keep, 3, inheritable=False)
     try:
         kernel.syscall("close_range", 4, 0x7FFFFFFF, 0)
     except OSError:
         os.closerange(4, 2**20)
-    return moved
+    return 3
 
 
 def wipe_environment() -> None:
     """Empty the environment, and overwrite the block in which the kernel handed it over."""
     for name in list(os.environ):
         del os.environ[name]
-    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    fields = Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     start, end = (int(value) for value in fields[_STAT_ENV_START - 2 : _STAT_ENV_START])
     if 0 < start < end:
         ctypes.memset(start, 0, end - start)
@@ -58,7 +61,7 @@ def wipe_environment() -> None:
 
 def used_address_space() -> int:
     """Return the bytes of address space in use now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
     return pages * resource.getpagesize()
 
 
@@ -147,4 +150,4 @@ def die_with_parent(is_parent_alive: Callable[[], bool]) -> str | None:
 
 
 def _status() -> list[str]:
-    return Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()

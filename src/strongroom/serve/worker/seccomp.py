@@ -16,7 +16,7 @@ PROT_EXEC = mmap.PROT_EXEC
 _CLONE_THREAD = 0x00010000
 _OPEN_CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PR_SET_NAME = 15
-_F_DUPFD_CLOEXEC, _F_GETFD, _F_GETFL, _F_GET_SEALS = 1030, 1, 3, 1034
+_DESCRIPTOR_COMMANDS = (1030, 1, 3, 4, 1034)  # F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL, F_GET_SEALS
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL = 1, 2
 _LINUX_AARCH64 = pyseccomp.Arch.AARCH64
 
@@ -39,7 +39,7 @@ _DESCRIPTORS = ("read", "readv", "write", "writev", "pread64", "close", "poll", 
 _ALWAYS = (*_MEMORY, *_SIGNALS, *_TIME, *_ENDING, *_THREADS, *_IDENTITY, *_DESCRIPTORS, "getrandom")
 _LOADING = (
     *("stat", "lstat", "newfstatat", "access", "faccessat", "faccessat2", "readlink", "readlinkat"),
-    *("getdents64", "getcwd", "uname", "sysinfo", "set_tid_address"),
+    *("getdents64", "getcwd", "uname", "sysinfo", "set_tid_address", "fadvise64"),
 )
 _WAITING = (*_MEMORY, *_SIGNALS, *_ENDING, "futex", "wait4", "waitid", "getpid", "gettid", "close")
 
@@ -99,7 +99,7 @@ def _allow_loading(rules: pyseccomp.SyscallFilter) -> None:
     _allow(rules, "clone", _masked(0, _CLONE_THREAD, _CLONE_THREAD))
     _allow(rules, "prctl", _equal(0, _PR_SET_NAME))
     _allow(rules, "prlimit64", _equal(0, 0))  # only of itself
-    for command in (_F_DUPFD_CLOEXEC, _F_GETFD, _F_GETFL, _F_GET_SEALS):
+    for command in _DESCRIPTOR_COMMANDS:
         _allow(rules, "fcntl", _equal(1, command))
     for operation in (_SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL):
         _allow(rules, "seccomp", _equal(0, operation))

@@ -50,7 +50,9 @@ def run(control_fd: int, create_engine: _EngineFactory, *, use_namespaces: bool 
         if model is not None:
             loop.serve(channel, model)
     except OutageError:
-        return 0  # the supervisor has gone
+        pass  # the supervisor has gone
+    finally:
+        channel.detach()  # closing by garbage collection would make calls that the locks kill for
     return 0
 
 
