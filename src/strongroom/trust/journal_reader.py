@@ -66,8 +66,10 @@ class JournalReader:
 
     def _read_header(self, data: bytes) -> int:
         header = data[:FILE_HEADER_BYTES]
+        if not data.strip(b"\0"):
+            return 0
         if len(header) < FILE_HEADER_BYTES:
-            if FILE_MAGIC.startswith(header[: len(FILE_MAGIC)]) or not header.strip(b"\0"):
+            if FILE_MAGIC.startswith(header[: len(FILE_MAGIC)]):
                 return 0
             raise RejectedError("journal: not a journal")
         journal = header[len(FILE_MAGIC) :]

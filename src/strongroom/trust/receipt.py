@@ -136,6 +136,7 @@ def _require_folded(fold: FoldProof, head: BatchHead, log_key: PublicKey, origin
         or type(first) is not int
         or type(last) is not int
         or not first <= head.number <= last
+        or detail.get("size") != last - first + 1
         or not isinstance(root, str)
     ):
         raise RejectedError("receipt: its fold is not one of this batch")

@@ -54,7 +54,9 @@ class Receipt:
     @classmethod
     def of(cls, batch: Batch, index: int, certificate: bytes) -> Self:
         """Return the receipt of record ``index`` of a batch that is durable."""
-        return cls(batch.records[index], index, batch.path(index), batch.head, batch.signature, certificate)
+        return cls(
+            batch.records[index], index, tuple(batch.path(index)), batch.head, batch.signature, certificate
+        )
 
     def folded(self, fold: FoldProof) -> Self:
         """The same receipt, now with the proof that its batch is in the log."""

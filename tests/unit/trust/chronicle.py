@@ -109,5 +109,5 @@ def fold_proof(
         + [event]
         + [b"after %d" % each for each in range(after)]
     )
-    proof = FoldProof(folded.path(number), event, before, tree.proof(before), tree.checkpoint)
+    proof = FoldProof(tuple(folded.path(number)), event, before, tuple(tree.proof(before)), tree.checkpoint)
     return proof, tree
