@@ -76,7 +76,6 @@ def build_bundle(model_name: str, entries: Sequence[Entry], signer: MessageSigne
                 "serialization": {
                     "allow_symlinks": False,
                     "hash_type": "sha256",
-                    "ignore_paths": [],
                     "method": "files",
                 },
             },
@@ -204,14 +203,13 @@ def _parse_payload(payload: bytes) -> tuple[str, Digest, list[Entry]]:
                     "method": "files",
                     "hash_type": "sha256",
                     "allow_symlinks": False,
-                    "ignore_paths": list(ignored),
                     **in_serialization,
                 },
                 "resources": list(resources),
                 **in_predicate,
             },
             **in_payload,
-        } if not (in_digest or in_subject or in_serialization or in_predicate or in_payload):
+        } if not (in_digest or in_subject or in_predicate or in_payload):
             parsed = [_parse_resource(resource) for resource in resources[: MAX_RESOURCES + 1]]
         case _:
             raise RejectedError(
@@ -219,16 +217,20 @@ def _parse_payload(payload: bytes) -> tuple[str, Digest, list[Entry]]:
             )
     if not 1 <= len(parsed) <= MAX_RESOURCES or len(name) > MAX_NAME_CHARS:
         raise RejectedError("model signature: number of resources or name is out of bounds")
-    if ignored:
-        _require_nothing_ignored(ignored, parsed)
+    if in_serialization:
+        _require_nothing_ignored(in_serialization, parsed)
     return name, _parse_digest(root), parsed
 
 
-def _require_nothing_ignored(ignored: list[Any], resources: list[Entry]) -> None:
+def _require_nothing_ignored(more: object, resources: list[Entry]) -> None:
     """The tool's default list passes, since an entry it hides would then be present and not signed."""
-    if not all(isinstance(path, str) for path in ignored) or sorted(ignored) != sorted(_GIT_PATHS):
-        raise RejectedError("model signature: ignores paths", hint="sign again without --ignore-paths")
-    if any(name.split("/")[0] in _GIT_PATHS for name, _ in resources):
+    match more:
+        case {"ignore_paths": list(ignored), **rest} if not rest and all(isinstance(p, str) for p in ignored):
+            if ignored and sorted(ignored) != sorted(_GIT_PATHS):
+                raise RejectedError("model signature: ignores paths", hint="sign without --ignore-paths")
+        case _:
+            raise RejectedError("model signature: its serialization has an unknown field")
+    if ignored and any(name.split("/")[0] in _GIT_PATHS for name, _ in resources):
         raise RejectedError("model signature: signs what it says to ignore")
 
 

@@ -108,7 +108,7 @@ def test_a_changed_byte_never_escapes_as_another_error() -> None:
         (ca, lambda data: require_ca(_armoured(data))),
     ]
     for good, check in checks:
-        unused_bits = good.rindex(b"\x00\x30", 0, len(good) - 60)
+        unused_bits = len(good) - len(x509.load_der_x509_certificate(good).signature) - 1
         for position in range(len(good)):
             for mask in (0x01, 0x10, 0x80):
                 with suppress(RejectedError):
