@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from strongroom.errors import InvalidError
+from strongroom.errors import InvalidError, shorten
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
@@ -17,7 +17,7 @@ from strongroom.flows.vault import (
     require_permission,
 )
 from strongroom.trust import dsse
-from strongroom.trust.grants import GRANT_TYPE, ID_ENTROPY_BYTES, Grant, build_grant_id
+from strongroom.trust.grants import GRANT_TYPE, ID_ENTROPY_BYTES, Grant, build_grant_id, parse_resource
 from strongroom.trust.policy import Decision
 from strongroom.values import Action, Role, parse_principal, require_reason
 
@@ -43,9 +43,10 @@ def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Gra
 
     Raises:
         DeniedError: the actor may not, or grants to themselves.
-        InvalidError: no such identity, or the duration is not allowed.
+        InvalidError: no such identity or resource, or the duration is not allowed.
     """
     parse_principal(wish.principal)
+    parse_resource(wish.resource)
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         decision = require_permission(
@@ -111,7 +112,9 @@ def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: 
             subject=held.grant.principal if held else None,
         )
         if held is None:
-            raise InvalidError(f"{grant_id}: no such grant", hint="see: strongroom grant list")
+            raise InvalidError(f"{shorten(grant_id)}: no such grant", hint="see: strongroom grant list")
+        if held.revoked_at is not None:
+            raise InvalidError(f"{grant_id}: is ended already")
         if dry_run:
             return -1
         index = record(
