@@ -1,4 +1,4 @@
-"""KeyProvider and SignerProvider: the keystore file and its twin in memory keep the same promises."""
+"""KeyProvider, SignerProvider, TlsKeys: the keystore file and its twin in memory keep the same promises."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -234,7 +234,7 @@ def test_keys_in_custody_never_leave(provider: Provider, uri: str) -> None:
         provider.create(KeyUri(uri))
     else:
         provider.create_signer(KeyUri(uri), "ecdsa-p256")
-    with pytest.raises(DeniedError, match="never leaves"):
+    with pytest.raises(InvalidError, match="never leaves"):
         provider.private_pem(KeyUri(uri))
 
 

@@ -504,6 +504,41 @@ def test_failure_after_the_rename_kept_the_key(path: Path, monkeypatch: pytest.M
     assert provider.unwrap(KeyUri("file:kek/new"), wrapped, b"c") == b"d" * 32
 
 
+_WRITER = """
+import sys
+from pathlib import Path
+from strongroom.adapters.keys.file import FileKeyProvider
+provider = FileKeyProvider.open_file(Path(sys.argv[1]), sys.stdin.readline().rstrip())
+number = 0
+while True:
+    provider.create("file:kek/%s-%d" % (sys.argv[2], number))
+    print(number, flush=True)
+    number += 1
+"""
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_is_whole_and_keeps_what_it_promised(path: Path) -> None:
+    for run in range(6):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", _WRITER, str(path), f"run{run}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert writer.stdin and writer.stdout
+        writer.stdin.write(PASSPHRASE.encode() + b"\n")
+        writer.stdin.flush()
+        promised = [writer.stdout.readline() for _ in range(1 + run * 3)]
+        writer.kill()
+        promised += writer.stdout.read().splitlines(keepends=True)
+        writer.wait()
+        kept = set(_provider(path).uris())
+        assert {
+            f"file:kek/run{run}-{line.decode().strip()}" for line in promised if line.endswith(b"\n")
+        } <= kept
+        _provider(path).create(KeyUri(f"file:kek/after-{run}"))
+
+
 @pytest.mark.parametrize("left", ["file", "link"])
 def test_leftover_of_a_crash_is_replaced_and_never_followed(path: Path, left: str, tmp_path: Path) -> None:
     fresh, victim = path.with_name("keystore.json.new"), tmp_path / "victim"

@@ -66,6 +66,15 @@ def test_a_later_revocation_does_not_give_time_back() -> None:
         again.require_valid(KEY.key_id, T0 + 2 * DAY)
 
 
+def test_keys_valid_at_a_time() -> None:
+    other = public(new_signer())
+    history = KeyHistory((SigningKey(KEY, T0, T0 + DAY), SigningKey(other, T0, None, T0 + 2 * DAY)))
+    assert history.valid_keys(T0 - TICK) == ()
+    assert history.valid_keys(T0) == (KEY, other)
+    assert history.valid_keys(T0 + DAY) == (other,)
+    assert history.valid_keys(T0 + 2 * DAY) == ()
+
+
 def test_unknown_key() -> None:
     with pytest.raises(RejectedError, match="not known"):
         KeyHistory().require_valid(KEY.key_id, T0)

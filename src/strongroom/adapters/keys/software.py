@@ -102,12 +102,11 @@ class SoftwareKeyProvider(ABC):
         """Return the private key as PKCS #8 PEM, for a TLS stack; only keys of identities and servers leave.
 
         Raises:
-            DeniedError: a key that must stay in custody (CA, log, signing and key-encryption keys).
-            InvalidError: there is no such key.
+            InvalidError: there is no such key, or it must stay in custody (CA, log, signing, key-encryption).
         """
         name = parse_name(key)
         if not is_exportable(name):
-            raise DeniedError(f"{key}: never leaves the keystore")
+            raise InvalidError(f"{key}: never leaves the keystore")
         return _require_enabled(self._versions(name)[-1]).private_pem()
 
     def uris(self) -> tuple[KeyUri, ...]:
