@@ -1,1 +1,1 @@
-"""The demonstration: a real model, stolen, tampered with, forged and flooded, before and after Strongroom."""
+"""`make demo`: theft, tampering and forgery against an open folder, then against Strongroom."""

@@ -55,15 +55,18 @@ class Desk:
         self.notes = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def open(self) -> Strongroom:
-        return Strongroom(self.home, acting=self.identity, passphrase=self.passphrase)
+        given = self.passphrase_fd is not None or self.passphrase_file or _passphrase_file_of_environment()
+        return Strongroom(
+            self.home, acting=self.identity, passphrase=self.passphrase() if given else self.passphrase
+        )
 
     def passphrase(self) -> str:
         """From a descriptor, a file or a prompt; never from the command line (I9)."""
         if self.passphrase_fd is not None:
             return _first_line(self.passphrase_fd, f"descriptor {self.passphrase_fd}")
-        path = self.passphrase_file or os.environ.get(PASSPHRASE_FILE_VARIABLE)
+        path = self.passphrase_file or _passphrase_file_of_environment()
         if path:
-            return _read_passphrase_file(Path(path))
+            return _read_passphrase_file(path)
         if not sys.stdin.isatty():
             raise DeniedError(
                 "keystore: needs its passphrase and there is no terminal to ask at",
@@ -75,7 +78,7 @@ class Desk:
         """As `passphrase`, asked twice at a prompt."""
         first = self.passphrase()
         prompted = self.passphrase_fd is None and not (
-            self.passphrase_file or os.environ.get(PASSPHRASE_FILE_VARIABLE)
+            self.passphrase_file or _passphrase_file_of_environment()
         )
         if prompted and getpass("Again: ") != first:
             raise InvalidError("passphrase: the two differ")
@@ -158,6 +161,11 @@ def command(
 
 def _plain(cell: str) -> str:
     return cell.replace("[", "\\[")
+
+
+def _passphrase_file_of_environment() -> Path | None:
+    path = os.environ.get(PASSPHRASE_FILE_VARIABLE)
+    return Path(path) if path else None
 
 
 def _read_passphrase_file(path: Path) -> str:

@@ -1,6 +1,6 @@
 """The log as people read it: show, verify, prove."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,11 +76,18 @@ def verify_whole_log(vault: Vault, exported: bytes | None = None) -> AuditedLog:
 def read_log(
     vault: Vault, actor: str, *, first: int = 0, last: int | None = None, only: dict[str, str] | None = None
 ) -> Iterator[LogRecord]:
-    """Yield verified records, oldest first; ``only`` filters by actor, action, subject or decision."""
+    """Return verified records, oldest first; ``only`` filters by actor, action, subject or decision.
+
+    Raises:
+        DeniedError: the actor may not read the log.
+    """
     authority = read_authority(vault)
     require_permission(vault, authority, actor, Action.READ_LOG, "*")
     end = authority.size if last is None else min(last, authority.size)
-    wanted = only or {}
+    return _records(vault, first, end, only or {})
+
+
+def _records(vault: Vault, first: int, end: int, wanted: Mapping[str, str]) -> Iterator[LogRecord]:
     for index, leaf in enumerate(vault.log.leaves(min(first, end), end), start=first):
         event = Event.parse(leaf)
         if all(str(getattr(event, name)) == value for name, value in wanted.items()):

@@ -21,7 +21,6 @@ from strongroom.trust.grants import GRANT_TYPE, ID_ENTROPY_BYTES, Grant, build_g
 from strongroom.trust.policy import Decision
 from strongroom.values import Action, Role, parse_principal, require_reason
 
-
 SOMEBODY_ELSE = "somebody-else"
 
 

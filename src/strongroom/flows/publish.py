@@ -86,7 +86,15 @@ def publish(
     parse_principal(offer.owner)
     authority = read_authority(vault)
     # (1) permission and a free name, before any byte is read
-    require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
+    require_permission(
+        vault,
+        authority,
+        offer.publisher,
+        Action.PUBLISH,
+        str(offer.model),
+        exists=offer.model in authority.versions,
+        hint="versions never change; publish the next one" if offer.model in authority.versions else None,
+    )
     with vault.locks.hold(f"publish-{offer.model.family}"):
         _require_new(read_authority(vault), offer)
         _sweep(vault, offer.model)

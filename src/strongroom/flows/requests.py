@@ -8,6 +8,7 @@ from typing import Any
 from strongroom import canonical
 from strongroom.flows.journal import read_batches
 from strongroom.flows.vault import Vault, read_authority, require_permission
+from strongroom.trust.authority import Authority
 from strongroom.trust.journal import JournalReader
 from strongroom.values import Action
 
@@ -29,7 +30,7 @@ class RequestRecord:
 
 
 def read_requests(vault: Vault, actor: str, only: Mapping[str, str] | None = None) -> Iterator[RequestRecord]:
-    """Yield the records of all journals, journal by journal, each batch verified against its journal's key.
+    """Return the records of all journals, journal by journal, each batch verified against its journal's key.
 
     ``only`` filters by fields of the context (``who``, ``model``, ``decision`` …) and by ``status``.
 
@@ -39,7 +40,10 @@ def read_requests(vault: Vault, actor: str, only: Mapping[str, str] | None = Non
     """
     authority = read_authority(vault)
     require_permission(vault, authority, actor, Action.READ_LOG, "*")
-    wanted = dict(only or {})
+    return _records(vault, authority, dict(only or {}))
+
+
+def _records(vault: Vault, authority: Authority, wanted: dict[str, str]) -> Iterator[RequestRecord]:
     status = wanted.pop("status", None)
     for name in vault.journals.names():
         journal = authority.journals.get(name)

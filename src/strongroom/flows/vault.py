@@ -207,6 +207,7 @@ def require_permission(
     publisher: str | None = None,
     subject: str | None = None,
     exists: bool = False,
+    hint: str | None = None,
 ) -> Decision:
     """Return the decision that allows this, for the record; a denial is recorded first, then raised.
 
@@ -224,7 +225,7 @@ def require_permission(
         record(vault, build_event(vault, now, actor, action, resource, verdict="deny", rule=decision.rule))
     raise DeniedError(
         f"{actor} may not {action} {resource}: {decision.rule}",
-        hint=f"ask why: strongroom can {actor} {action} '{resource}'; an admin can grant a role that may",
+        hint=hint or "an admin can grant a role that may: strongroom grant add --help, docs/roles.md",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
@@ -34,6 +34,7 @@ from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, ModelId, Role, parse_principal
 from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
 
+_Result = TypeVar("_Result")
 Passphrase = str | Callable[[], str] | None
 MAX_JSON_FILE_BYTES = 64 * 2**20
 DEFAULT_GRANT_REASON = "given with strongroom identity add"
@@ -139,7 +140,7 @@ class Strongroom:
 
     def show(self, model: str) -> inventory.Shown:
         """Statement, schema, files and approvals of one version."""
-        return inventory.show_version(self.vault, self.acting, ModelId.parse(model))
+        return self._reading(lambda vault: inventory.show_version(vault, self.acting, ModelId.parse(model)))
 
     def verify(
         self, model: str, *, full: bool = False, progress: publishing.Progress | None = None
@@ -239,11 +240,13 @@ class Strongroom:
         self, *, first: int = 0, last: int | None = None, only: dict[str, str] | None = None
     ) -> Iterator[audit.LogRecord]:
         """Verified records, oldest first."""
-        return audit.read_log(self.vault, self.acting, first=first, last=last, only=only)
+        return self._reading(
+            lambda vault: audit.read_log(vault, self.acting, first=first, last=last, only=only)
+        )
 
     def requests(self, only: dict[str, str] | None = None) -> Iterator[RequestRecord]:
         """What the gateways decided, request by request."""
-        return read_requests(self.vault, self.acting, only)
+        return self._reading(lambda vault: read_requests(vault, self.acting, only))
 
     def verify_log(self, exported: bytes | None = None) -> audit.AuditedLog:
         """Check the whole log and its journals offline; names the first bad record."""
@@ -251,7 +254,7 @@ class Strongroom:
 
     def prove(self, index: int) -> audit.Proof:
         """Inclusion proof of one record."""
-        return audit.prove(self.vault, self.acting, index)
+        return self._reading(lambda vault: audit.prove(vault, self.acting, index))
 
     def complete_receipt(self, evidence: dict[str, Any]) -> dict[str, Any]:
         """Add the proof that the log holds an answer's record, once its batch is folded."""
@@ -302,6 +305,15 @@ class Strongroom:
     def doctor(self) -> Sequence[doctoring.Check]:
         """Everything a careful operator would look at."""
         return doctoring.examine(self.vault, self.home, self.settings.insecure_choices())
+
+    def _reading(self, act: Callable[[Vault], _Result]) -> _Result:
+        """Read without the keystore; only a denial opens it, if that needs no question, to be recorded."""
+        try:
+            return act(self.vault)
+        except DeniedError:
+            if self._unlocked is None and isinstance(self._passphrase, str):
+                return act(self.unlock())
+            raise
 
     def _own_url(self) -> str:
         here = running.find_running(self.home)

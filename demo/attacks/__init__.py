@@ -1,0 +1,1 @@
+"""The attacks, by where they strike: the store, the people, the network, the log."""
