@@ -44,6 +44,12 @@ class LocalBlobStore:
         with translated("staging"), open_folder(self._root, [_STAGING], create=True):
             pass
 
+    def close(self) -> None:
+        """Give the folder's descriptor back; writers and readers that are open go on."""
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
     def create(self, name: str, size_hint: int = 0) -> BlobWriter:
         require_name(name)
         with translated(name):
@@ -129,6 +135,8 @@ class _Writer:
             raise
 
     def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None:
+        if offset < 0:
+            raise InvalidError(f"blob {self._name}: a negative offset")
         view = memoryview(data)
         with translated(self._name):
             descriptor = self._require_open()
@@ -139,14 +147,14 @@ class _Writer:
     def commit(self) -> None:
         *folders, file = self._name.split("/")
         try:
-            with (
-                translated(self._name),
-                open_folder(self._root, [_STAGING]) as staging,
-                open_folder(self._root, folders, create=True) as folder,
-            ):
+            with translated(self._name):
                 os.fdatasync(self._require_open())
-                os.link(self._staged, file, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
-                os.fsync(folder)
+                with (
+                    open_folder(self._root, [_STAGING]) as staging,
+                    open_folder(self._root, folders, create=True) as folder,
+                ):
+                    os.link(self._staged, file, src_dir_fd=staging, dst_dir_fd=folder, follow_symlinks=False)
+                    os.fsync(folder)
         finally:
             self.discard()
 
@@ -154,15 +162,15 @@ class _Writer:
         """As `commit`, but takes the place of an object of that name, at once."""
         *folders, file = self._name.split("/")
         try:
-            with (
-                translated(self._name),
-                open_folder(self._root, [_STAGING]) as staging,
-                open_folder(self._root, folders, create=True) as folder,
-            ):
+            with translated(self._name):
                 os.fdatasync(self._require_open())
-                os.rename(self._staged, file, src_dir_fd=staging, dst_dir_fd=folder)
-                self._staged = ""
-                os.fsync(folder)
+                with (
+                    open_folder(self._root, [_STAGING]) as staging,
+                    open_folder(self._root, folders, create=True) as folder,
+                ):
+                    os.rename(self._staged, file, src_dir_fd=staging, dst_dir_fd=folder)
+                    self._staged = ""
+                    os.fsync(folder)
         finally:
             self.discard()
 

@@ -22,7 +22,7 @@ class MemoryBlobStore:
         self.objects: dict[str, bytes] = {}
         self._lock = Lock()
 
-    def create(self, name: str, size_hint: int = 0) -> BlobWriter:  # noqa: ARG002 - a dict needs no hint
+    def create(self, name: str, size_hint: int = 0) -> BlobWriter:
         return _Writer(self, require_name(name))
 
     def put_new(self, name: str, data: bytes) -> None:
