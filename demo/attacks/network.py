@@ -14,6 +14,8 @@ from strongroom.adapters.entropy import SystemEntropy
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.keys.memory import MemoryKeyProvider
 from strongroom.errors import StrongroomError
+from strongroom.flows.vault import CA_KEY, identity_key
+from strongroom.sdk.home import verify_receipt
 from strongroom.values import KeyUri
 
 GRANT_S = 3
@@ -52,8 +54,6 @@ def play(stage: Stage, deployment: Deployment, folder: Path) -> None:
 
 
 def _predict(deployment: Deployment, note: Callable[[str], None]) -> None:
-    from strongroom.sdk.home import verify_receipt
-
     with deployment.client(CALLER) as client:
         answer = client.predict("fraud", deployment.rows("fraud"), receipt=True)
     note(f"{len(answer.rows())} rows answered by {answer.model}@{answer.version}, record {answer.record}")
@@ -143,13 +143,14 @@ def _foreign(deployment: Deployment, context: ssl.SSLContext, folder: Path) -> N
 
 
 def _expired(deployment: Deployment, context: ssl.SSLContext, folder: Path) -> None:
-    """A genuine certificate of a genuine caller, good for a second that is over."""
+    """A certificate of a genuine caller, signed by the genuine CA, that ended yesterday."""
     vault = deployment.as_(PUBLISHER).unlock()
-    key = KeyUri(f"file:id/{CALLER}")
-    issued = vault.require_ca().issue_client(
-        CALLER, vault.require_signers().signer(key).public_pem, datetime.now(UTC), 1
-    )
-    time.sleep(2)
+    signers, domain = vault.require_signers(), vault.trust_root.trust_domain
+    then = datetime.now(UTC) - timedelta(days=2)
+    ca = signers.signer(CA_KEY)
+    authority = BuiltInAuthority(build_ca(ca, domain, then, SystemEntropy()), domain, ca, SystemEntropy())
+    key = identity_key(CALLER)
+    issued = authority.issue_client(CALLER, signers.signer(key).public_pem, then, 86_400)
     path = folder / "expired.pem"
     path.write_bytes(issued.certificate_pem + vault.require_tls_keys().private_pem(key))
     context.load_cert_chain(path)
