@@ -27,18 +27,32 @@ MAX_HEADS_A_FOLD = 2**16
 def certify_journal(vault: Vault, actor: str, journal: str, public_pem: str) -> str:
     """Record that a journal begins, and return the note by which anyone may believe its key.
 
+    Asked again for the same key, after an answer that was lost, it returns the note again.
+
     Raises:
         RejectedError: the name is taken, or the key is of another kind.
     """
-    with vault.locks.hold(CONTROL_LOCK):
-        now = moment(vault, read_authority(vault))
-        event = build_event(
-            vault, now, actor, "journal-open", journal, rule="serve", journal=journal, public_pem=public_pem
-        )
-        record(vault, event)
     key = PublicKey.from_pem(public_pem)
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        known = authority.journals.get(journal)
+        if known is not None and known.public.key_id == key.key_id:
+            opened_at = known.opened_at
+        else:
+            opened_at = moment(vault, authority)
+            event = build_event(
+                vault,
+                opened_at,
+                actor,
+                "journal-open",
+                journal,
+                rule="serve",
+                journal=journal,
+                public_pem=public_pem,
+            )
+            record(vault, event)
     origin = vault.trust_root.log_origin
-    return sign_journal_key(bytes.fromhex(journal), key, now, origin, vault.log_signer()).decode()
+    return sign_journal_key(bytes.fromhex(journal), key, opened_at, origin, vault.log_signer()).decode()
 
 
 @dataclass
