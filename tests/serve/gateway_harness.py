@@ -19,7 +19,9 @@ import orjson
 from strongroom.guard.schema import Schema
 from strongroom.serve import control
 from strongroom.serve.frames import Batch, FrameReader, encode_answer, encode_failure
-from strongroom.trust.journal import JournalReader, Record
+from strongroom.trust.journal import Batch as JournalBatch
+from strongroom.trust.journal import JournalReader, JournalSigner, Record
+from strongroom.trust.journal_key import sign_journal_key
 from strongroom.trust.policy import policy_version
 from strongroom.trust.signatures import PublicKey
 from strongroom.values import Digest, format_time
@@ -27,7 +29,7 @@ from tests.serve.gateway_certificates import DOMAIN, Authority, Leaf
 
 Outputs = dict[str, Any]
 Handler = Callable[[Batch], Outputs | None]
-"""Returns the outputs, or None for no answer; raises `Fails` or `Dies`."""
+"""Returns the outputs, or None for no answer; raises `EngineError` or `WorkerDiedError`."""
 
 SCHEMA = Schema.auto(
     [{"name": "x", "dtype": "FP32", "shape": [-1, 3]}],
@@ -36,16 +38,17 @@ SCHEMA = Schema.auto(
         {"name": "score", "dtype": "FP32", "shape": [-1, 2]},
     ],
 )
+LOG_ORIGIN = "log.test/strongroom"
 FRAUD = "fraud@1.2.0"
 PATIENCE_S = 20.0
 """For things that happen at once on an idle machine."""
 
 
-class Fails(Exception):
+class EngineError(Exception):
     """The engine refuses the batch: family and message of the failure frame."""
 
 
-class Dies(Exception):
+class WorkerDiedError(Exception):
     """The worker is gone without a word."""
 
 
@@ -93,7 +96,7 @@ class FakeWorker(threading.Thread):
                     assert isinstance(frame, Batch)
                     try:
                         self._answer(frame)
-                    except (Dies, OSError):
+                    except (WorkerDiedError, OSError):
                         return
 
     def _answer(self, batch: Batch) -> None:
@@ -101,7 +104,7 @@ class FakeWorker(threading.Thread):
         self.deadlines_ms.append(batch.deadline_ms)
         try:
             outputs = self.handler(batch)
-        except Fails as failure:
+        except EngineError as failure:
             buffers = encode_failure(batch.number, failure.args[0], failure.args[1])
         else:
             if outputs is None:
@@ -120,14 +123,14 @@ class Harness:
         self.bob = self.authority.client("bob")
         self.journals = folder / "journals"
         self.journals.mkdir()
-        self.limits = limits or {}
+        self.limits = {"linger_s": 0.2} | (limits or {})
         self.messages: list[dict[str, Any]] = []
         self.workers: list[FakeWorker] = []
         self.identities = [self.identity("alice", self.alice), self.identity("bob", self.bob)]
         self.grants = [self.grant("alice", "consumer", "fraud")]
         self.models = [self.model(FRAUD, SCHEMA)]
         self.number = 0
-        self.max_age_s = 60.0
+        self.max_age_s = 3600.0
         self._start()
 
     # -- what a snapshot says --------------------------------------------------------------------------
@@ -200,6 +203,15 @@ class Harness:
         assert hello is not None
         self.journal: str = hello[0]["journal"]
         self.journal_pem: str = hello[0]["public_pem"]
+        self.log_key = JournalSigner(os.urandom(32))
+        """Stands in for the log's key, which certifies the journal's."""
+        note = sign_journal_key(
+            bytes.fromhex(self.journal),
+            PublicKey.from_pem(self.journal_pem),
+            datetime.now(UTC),
+            LOG_ORIGIN,
+            self.log_key,
+        )
         folder = os.open(self.journals, os.O_RDONLY | os.O_DIRECTORY)
         certificate = self._certificate()
         control.send(
@@ -210,8 +222,8 @@ class Harness:
                 "trusted_ca_pem": self.authority.pem,
                 "trust_domain": DOMAIN,
                 "server_name": "strongroom",
-                "journal_note": "a note\n",
-                "log_origin": "test/log",
+                "journal_note": note.decode(),
+                "log_origin": LOG_ORIGIN,
             },
             [self.listener.fileno(), folder, certificate],
         )
@@ -287,11 +299,14 @@ class Harness:
 
     # -- records ---------------------------------------------------------------------------------------
 
-    def records(self) -> list[Record]:
-        """All records in the journal, verified."""
+    def batches(self) -> list[JournalBatch]:
+        """All batches of the journal, verified."""
         data = (self.journals / f"{self.journal}.journal").read_bytes()
         reader = JournalReader(PublicKey.from_pem(self.journal_pem), bytes.fromhex(self.journal))
-        return [record for batch in reader.read(data) for record in batch.records]
+        return list(reader.read(data))
+
+    def records(self) -> list[Record]:
+        return [record for batch in self.batches() for record in batch.records]
 
     def contexts(self) -> list[dict[str, Any]]:
         return [orjson.loads(record.context) | {"status": record.status} for record in self.records()]

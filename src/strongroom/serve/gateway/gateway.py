@@ -31,6 +31,8 @@ from strongroom.trust.receipt_form import Receipt
 MAX_ORIGINS = 16_384
 """Different addresses of unknown callers that are written down; a journal's contexts are bounded."""
 MAX_TICK_RECORDS = 4096
+REFUSALS_INTERVAL_S = 1.0
+MAX_REFUSAL_REASONS = 64
 
 NOT_FOUND = error_body("not found, or not yours to use")
 """One answer for what does not exist and for what the caller may not know to exist (I11)."""
@@ -84,6 +86,8 @@ class Gateway:
         self._buffered_bytes = 0
         self._principals: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._refused_written_s = 0.0
         self._origins: set[str] = set()
         self._contexts: dict[tuple[str, ...], bytes] = {}
         self._outcomes = Outcomes(self._settle, self._on_lost, self._on_stuck)
@@ -126,6 +130,11 @@ class Gateway:
             return False
         self._buffered_bytes += size_bytes
         return True
+
+    def refuse_handshake(self, reason: str) -> None:
+        """Note a handshake that failed; `sweep` writes them down, counted by reason (I4)."""
+        self.count("handshakes_failed")
+        self._refused[reason] += 1
 
     def count(self, what: str) -> None:
         self._counts[what] += 1
@@ -199,6 +208,19 @@ class Gateway:
             connection.sweep(now_s)
         for link in list(self._links.values()):
             link.sweep(self._loop.time())
+        if self._refused and now_s - self._refused_written_s >= REFUSALS_INTERVAL_S:
+            self._refused_written_s = now_s
+            self._record_refusals()
+
+    def _record_refusals(self) -> None:
+        """One record a reason, its rows the number of handshakes: a flood of them cannot flood the journal."""
+        at_us = int(self._moment.now().timestamp() * 1_000_000)
+        records = []
+        for reason, times in self._refused.most_common(MAX_REFUSAL_REASONS):
+            facts = {name: "" for name in _FACTS} | {"action": "handshake", "rule": reason, "decision": "deny"}
+            records.append(Record(canonical.encode(facts), at_us, times, 0, _NO_HASH, _NO_HASH))
+        if self._write(records) is not None:
+            self._refused.clear()
 
     def stats(self) -> dict[str, Any]:
         """Counters since the start, for the supervisor; no names of callers."""
@@ -254,6 +276,9 @@ class Gateway:
             if exchange.connection.peer is not None:
                 exchange.principal, exchange.serial, _ = exchange.connection.peer
             return
+        if exchange.connection.peer is None:
+            self._turn_away(exchange)
+            return
         if snapshot is None or not snapshot.is_fresh(age_s()):
             exchange.refuse(503, UNAVAILABLE)
             return
@@ -271,8 +296,7 @@ class Gateway:
         """Say who asks. Serial and end are compared for every request, not only at the handshake."""
         peer = exchange.connection.peer
         if peer is None or now >= peer.not_after or snapshot.owner(peer.serial) != peer.principal:
-            exchange.finish(401, UNKNOWN_CALLER)
-            exchange.keep_alive = False
+            self._turn_away(exchange)
             return False
         exchange.principal = peer.principal
         exchange.serial = peer.serial
@@ -281,6 +305,11 @@ class Gateway:
             exchange.keep_alive = False
             return False
         return True
+
+    def _turn_away(self, exchange: Exchange) -> None:
+        """Each unknown caller's question costs it a handshake, so that asking does not come cheap."""
+        exchange.finish(401, UNKNOWN_CALLER)
+        exchange.keep_alive = False
 
     def _authorize(self, exchange: Exchange, match: Match, snapshot: Snapshot, now: datetime) -> None:
         route, name, version = match
@@ -354,6 +383,8 @@ class Gateway:
             exchange.reply = build_reply(
                 exchange.status, exchange.answer, exchange.content_type, extra, keep_alive=exchange.keep_alive
             )
+            if exchange.head is not None and exchange.head.method == "HEAD":
+                exchange.reply = exchange.reply.removesuffix(exchange.answer)
             touched[exchange.connection] = None
         for connection in touched:
             connection.flush()
@@ -362,7 +393,9 @@ class Gateway:
 
     def _record(self, exchanges: list[Exchange]) -> Batch | None:
         at_us = int(self._moment.now().timestamp() * 1_000_000)
-        records = [self._build_record(exchange, at_us) for exchange in exchanges]
+        return self._write([self._build_record(exchange, at_us) for exchange in exchanges])
+
+    def _write(self, records: list[Record]) -> Batch | None:
         try:
             batch = self._book.write(records)
         except OutageError as error:

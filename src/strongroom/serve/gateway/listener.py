@@ -4,16 +4,15 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable
 
 from strongroom.errors import InvalidError
 from strongroom.serve.gateway.connection import Connection
 from strongroom.serve.gateway.gateway import Gateway
+from strongroom.serve.gateway.tls import TlsTransport
 
 MAX_ACCEPTS = 64
 """Taken from the backlog in one go, so that callers already here are served in between."""
 _OUT_OF_DESCRIPTORS_PAUSE_S = 0.1
-_SHUTDOWN_TIMEOUT_S = 2.0
 
 
 def build_context(trusted_ca_pem: str, certificate: int) -> ssl.SSLContext:
@@ -46,7 +45,8 @@ class Listener:
         self._loop = loop
         self._gateway = gateway
         self._socket: socket.socket | None = None
-        self._handshakes: set[asyncio.Task[object]] = set()
+        self._handshakes: set[TlsTransport] = set()
+        self._attaching: set[asyncio.Task[None]] = set()
 
     def start(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
@@ -86,22 +86,23 @@ class Listener:
     def _begin(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        task = self._loop.create_task(self._shake_hands(connection))
-        self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        session = TlsTransport(
+            self.context,
+            Connection(self._gateway),
+            on_settled=self._handshakes.discard,
+            on_refused=self._gateway.refuse_handshake,
+        )
+        self._handshakes.add(session)
+        session.give_up_after(self._loop, self._gateway.limits.handshake_timeout_s)
+        attached = self._loop.create_task(self._attach(session, connection))
+        self._attaching.add(attached)
+        attached.add_done_callback(self._attaching.discard)
 
-    async def _shake_hands(self, connection: socket.socket) -> None:
-        build: Callable[[], Connection] = lambda: Connection(self._gateway)  # noqa: E731 (typed)
+    async def _attach(self, session: TlsTransport, connection: socket.socket) -> None:
         try:
-            await self._loop.connect_accepted_socket(
-                build,
-                connection,
-                ssl=self.context,
-                ssl_handshake_timeout=self._gateway.limits.handshake_timeout_s,
-                ssl_shutdown_timeout=_SHUTDOWN_TIMEOUT_S,
-            )
-        except (OSError, ssl.SSLError, asyncio.CancelledError):
-            self._gateway.count("handshakes_failed")
+            await self._loop.connect_accepted_socket(lambda: session, connection)
+        except OSError:
+            self._handshakes.discard(session)
             connection.close()
 
     def _rest(self) -> None:

@@ -19,6 +19,7 @@ _PHRASES = {
     417: "Expectation Failed",
     429: "Too Many Requests",
     431: "Request Header Fields Too Large",
+    499: "Client Closed Request",
     503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
