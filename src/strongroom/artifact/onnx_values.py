@@ -119,9 +119,9 @@ def _size_bytes(wire: Wire, name: str, dims: list[int], data_type: int) -> int:
     if len(dims) > MAX_RANK:
         raise wire.reject(f"tensor {shorten(name)} has more than {MAX_RANK} dimensions")
     elements = 1
-    for dim in dims:
-        elements *= signed(dim)
-        if not 0 <= elements <= MAX_ELEMENTS:
+    for dim in map(signed, dims):
+        elements *= dim
+        if dim < 0 or elements > MAX_ELEMENTS:
             raise wire.reject(f"tensor {shorten(name)} has a negative or overflowing shape")
     return -(-elements * element.bits // 8)
 
