@@ -61,8 +61,11 @@ _TENSOR = struct.Struct("<BBHI")  # dtype, rank, name bytes, data bytes; then u3
 _LENGTH = struct.Struct("<I")
 _ALIGNMENT = 16
 _ZEROS = bytes(_ALIGNMENT)
+_PADDING = [_ZEROS[length:] for length in range(_ALIGNMENT)]
 _JOIN_BYTES = 64 * 2**10
 """Below this a frame is sent as one buffer: copying is cheaper than gathering."""
+_COPY_BYTES = 4 * 2**10
+"""Below this a tensor is copied at once: that is cheaper than a view of it."""
 _MAX_PLANS = 256
 
 _Plan = list[tuple[str, np.dtype[Any], tuple[int, ...], int, int]]
@@ -130,29 +133,45 @@ def encode_failure(number: int, family: str, message: str) -> list[Octets]:
 def _encode(kind: int, number: int, deadline_ms: int, tensors: Sequence[tuple[str, Array]]) -> list[Octets]:
     if len(tensors) > MAX_TENSORS:
         raise InvalidError(f"frame: more than {MAX_TENSORS} tensors")
-    table: list[bytes] = []
+    shapes: list[tuple[str, int, tuple[int, ...], int]] = []
     body: list[Octets] = []
-    size = 0
     for name, array in tensors:
-        code = _code(array)
-        data = _encode_strings(array) if code == _BYTES_CODE else _octets(array)
-        length = len(data)
-        table.append(_describe(name, code, array.shape, length))
-        if length:
-            body.append(data)
-            if pad := -length % _ALIGNMENT:
-                body.append(_ZEROS[:pad])
-            size += length + pad
-    entries = b"".join(table)
+        code = _CODES.get(array.dtype) or _code(array)
+        if code == _BYTES_CODE:
+            data: Octets = _encode_strings(array)
+            length = len(data)
+        else:
+            length = array.nbytes
+            data = array.tobytes() if length <= _COPY_BYTES else _octets(array)
+        shapes.append((name, code, array.shape, length))
+        body.append(data)
+        if length % _ALIGNMENT:
+            body.append(_PADDING[length % _ALIGNMENT])
+    key = tuple(shapes)
+    table = _tables.get(key) or _remember_table(key)
+    size, end, entries = table
+    head = _HEADER.pack(size, _VERSION, kind, len(shapes), end, deadline_ms, number)
+    if size <= _JOIN_BYTES:
+        return [b"".join((head, entries, *body))]
+    return [head + entries, *(part for part in body if len(part))]
+
+
+_Shapes = tuple[tuple[str, int, tuple[int, ...], int], ...]
+_tables: dict[_Shapes, tuple[int, int, bytes]] = {}
+"""Tensor tables written lately, with the frame's size and the table's end: a server repeats few shapes."""
+
+
+def _remember_table(shapes: _Shapes) -> tuple[int, int, bytes]:
+    entries = b"".join(_describe(*shape) for shape in shapes)
     end = _HEADER.size + len(entries)
-    pad = -end % _ALIGNMENT
-    size += end + pad
+    entries += _ZEROS[: -end % _ALIGNMENT]
+    size = _HEADER.size + len(entries) + sum(shape[3] + -shape[3] % _ALIGNMENT for shape in shapes)
     if size > 0xFFFFFFFF:
         raise InvalidError("frame: larger than 4 GiB")
-    head = _HEADER.pack(size, _VERSION, kind, len(tensors), end, deadline_ms, number) + entries + _ZEROS[:pad]
-    if size <= _JOIN_BYTES:
-        return [b"".join([head, *body])]
-    return [head, *body]
+    if len(_tables) >= _MAX_PLANS:
+        _tables.clear()
+    _tables[shapes] = (size, end, entries)
+    return size, end, entries
 
 
 def _code(array: Array) -> int:
@@ -257,7 +276,7 @@ class FrameParser:
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max = max_frame_bytes
-        self._plans: dict[tuple[int, int, bytes], _Plan] = {}
+        self._plans: dict[tuple[int, int, int, bytes], _Plan] = {}
         self._lost = False
 
     def size(self, view: memoryview) -> int:
@@ -287,16 +306,23 @@ class FrameParser:
             raise self._lose("header out of bounds")
         if kind == _FAILURE:
             return self._failure(frame, count, end, deadline_ms, number)
-        if count > MAX_TENSORS or kind not in (_BATCH, _ANSWER) or (kind == _ANSWER and deadline_ms):
-            raise self._lose("unknown kind, or too many tensors")
-        table = bytes(frame[_HEADER.size : end])
-        plan = self._plans.get((count, size, table))
+        # The padding behind the table is remembered with it, so it needs no look of its own.
+        table = bytes(frame[_HEADER.size : end + -end % _ALIGNMENT])
+        plan = self._plans.get((size, end, count, table))
         if plan is None:
-            plan = self._remember(count, size, table)
-        self._require_padding(frame, plan, end)
-        tensors = {name: _tensor(frame, dtype, shape, at, to) for name, dtype, shape, at, to in plan}
+            plan = self._remember(size, end, count, table)
+        tensors = {}
+        for name, dtype, shape, at, to in plan:
+            if dtype is _OBJECT or dtype is _BOOL or to == at:
+                tensors[name] = _tensor(frame, dtype, shape, at, to)
+            else:
+                tensors[name] = np.ndarray(shape, dtype, frame, at)
+            if to % _ALIGNMENT and frame[to : to + -to % _ALIGNMENT] != _PADDING[to % _ALIGNMENT]:
+                raise self._lose("padding is not zero")
         if kind == _BATCH:
             return Batch(number, deadline_ms, tensors)
+        if kind != _ANSWER or deadline_ms:
+            raise self._lose("unknown kind")
         return Answer(number, tensors)
 
     def _failure(self, frame: memoryview, code: int, end: int, deadline_ms: int, number: int) -> Failure:
@@ -311,20 +337,17 @@ class FrameParser:
         except UnicodeDecodeError:
             raise self._lose("failure is not UTF-8") from None
 
-    def _remember(self, count: int, size: int, table: bytes) -> _Plan:
-        plan = _plan(count, size, table)
+    def _remember(self, size: int, end: int, count: int, table: bytes) -> _Plan:
+        if count > MAX_TENSORS:
+            raise self._lose("too many tensors")
+        length = end - _HEADER.size
+        if any(table[length:]):
+            raise self._lose("padding is not zero")
+        plan = _plan(count, size, table[:length])
         if len(self._plans) >= _MAX_PLANS:
             self._plans.clear()
-        self._plans[count, size, table] = plan
+        self._plans[size, end, count, table] = plan
         return plan
-
-    def _require_padding(self, frame: memoryview, plan: _Plan, end: int) -> None:
-        for _, _, _, at, to in plan:
-            if end != at and frame[end:at] != _ZEROS[: at - end]:
-                raise self._lose("padding is not zero")
-            end = to
-        if end != len(frame) and frame[end:] != _ZEROS[: len(frame) - end]:
-            raise self._lose("padding is not zero")
 
     def _lose(self, reason: str) -> RejectedError:
         self._lost = True

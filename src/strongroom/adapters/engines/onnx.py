@@ -30,21 +30,21 @@ _Convert = Callable[[Any], Any]
 BFLOAT16 = np.dtype([("bf16", "<u2")])
 """The raw bits of BF16, which numpy does not know; equal to `strongroom.serve.frames.BFLOAT16`."""
 
-_TYPES: dict[str, tuple[str, np.dtype[Any]]] = {
-    "tensor(bool)": ("BOOL", np.dtype(np.bool_)),
-    "tensor(uint8)": ("UINT8", np.dtype(np.uint8)),
-    "tensor(uint16)": ("UINT16", np.dtype(np.uint16)),
-    "tensor(uint32)": ("UINT32", np.dtype(np.uint32)),
-    "tensor(uint64)": ("UINT64", np.dtype(np.uint64)),
-    "tensor(int8)": ("INT8", np.dtype(np.int8)),
-    "tensor(int16)": ("INT16", np.dtype(np.int16)),
-    "tensor(int32)": ("INT32", np.dtype(np.int32)),
-    "tensor(int64)": ("INT64", np.dtype(np.int64)),
-    "tensor(float16)": ("FP16", np.dtype(np.float16)),
-    "tensor(float)": ("FP32", np.dtype(np.float32)),
-    "tensor(double)": ("FP64", np.dtype(np.float64)),
-    "tensor(bfloat16)": ("BF16", BFLOAT16),
-    "tensor(string)": ("BYTES", np.dtype(np.object_)),
+_TYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(bfloat16)": "BF16",
+    "tensor(string)": "BYTES",
 }
 _CLASS_SCORES = ("seq(map(int64,tensor(float)))", "seq(map(string,tensor(float)))")
 _ONNX_BFLOAT16 = 16  # onnx.proto, TensorProto.DataType
@@ -101,13 +101,15 @@ class OnnxModel:
 
     def __init__(self, session: Any) -> None:
         self._session = session
+        # The session inside: what `InferenceSession.run` checks first was checked here, at half its price.
+        self._run = getattr(getattr(session, "_sess", None), "run", session.run)
         self._inputs = {node.name: _require_type(node) for node in session.get_inputs()}
         self._outputs = [node.name for node in session.get_outputs()]
         self._in: dict[str, _Convert] = {}
         self._out: dict[str, _Convert] = {}
         self._description: dict[str, Any] = {"inputs": [], "outputs": []}
         for node in session.get_inputs():
-            name, _ = self._inputs[node.name]
+            name = self._inputs[node.name]
             if name in _CONVERT_IN:
                 self._in[node.name] = _CONVERT_IN[name]
             self._description["inputs"].append(_describe(node, name))
@@ -116,13 +118,12 @@ class OnnxModel:
                 self._out[node.name] = ClassScores()
                 self._description["outputs"].append({"name": node.name, "dtype": "FP32", "shape": [-1, -1]})
                 continue
-            name, _ = _require_type(node)
+            name = _require_type(node)
             if name in _CONVERT_OUT:
                 self._out[node.name] = _CONVERT_OUT[name]
             self._description["outputs"].append(_describe(node, name))
-        self._raw = any(name == "BF16" for name, _ in self._inputs.values()) or any(
-            tensor["dtype"] == "BF16" for tensor in self._description["outputs"]
-        )
+        described = (*self._description["inputs"], *self._description["outputs"])
+        self._raw = any(tensor["dtype"] == "BF16" for tensor in described)
 
     def describe(self) -> dict[str, Any]:
         """Return ``inputs`` and ``outputs``: name, Open Inference Protocol type, shape with -1 for free.
@@ -147,7 +148,7 @@ class OnnxModel:
                 name: self._in[name](array) if name in self._in else array for name, array in inputs.items()
             }
         try:
-            values = self._run_raw(feed) if self._raw else self._session.run(self._outputs, feed)
+            values = self._run_raw(feed) if self._raw else self._run(self._outputs, feed, None)
         except MemoryError:
             raise OutageError("engine: out of memory") from None
         except Exception as error:
@@ -215,7 +216,7 @@ def _mapped(descriptor: int) -> Iterator[Array]:
             del mapping  # the array still shows it; the last reference unmaps
 
 
-def _require_type(node: Any) -> tuple[str, np.dtype[Any]]:
+def _require_type(node: Any) -> str:
     found = _TYPES.get(node.type)
     if found is None:
         raise RejectedError(f"model: {shorten(node.name)} is {shorten(node.type)}, which cannot be served")

@@ -97,13 +97,15 @@ class Channel:
                 raise RejectedError("frame: a worker takes batches only")
             self._send(self._run(frame))
             start = end
-        self._keep(start, size)
+        if start == self._filled and self._buffer is self._home:
+            self._filled = 0
+        else:
+            self._keep(start, size)
 
     def _keep(self, start: int, size: int) -> None:
         """Move what is left to the front, into a larger buffer if the frame that began there needs one."""
         left = self._filled - start
-        room = len(self._buffer)
-        if start == 0 and size <= room and left < room:
+        if start == 0 and size <= len(self._buffer):
             return
         target = self._home if size <= len(self._home) else memoryview(bytearray(size))
         # A copy in between: source and target may overlap.
