@@ -213,11 +213,12 @@ class Gateway:
             self._record_refusals()
 
     def _record_refusals(self) -> None:
-        """One record a reason, its rows the number of handshakes: a flood of them cannot flood the journal."""
+        """One record a reason, its rows how many handshakes: a flood of them cannot flood the journal."""
         at_us = int(self._moment.now().timestamp() * 1_000_000)
         records = []
         for reason, times in self._refused.most_common(MAX_REFUSAL_REASONS):
-            facts = {name: "" for name in _FACTS} | {"action": "handshake", "rule": reason, "decision": "deny"}
+            known = {"action": "handshake", "decision": "deny", "rule": reason}
+            facts = dict.fromkeys(_FACTS, "") | known
             records.append(Record(canonical.encode(facts), at_us, times, 0, _NO_HASH, _NO_HASH))
         if self._write(records) is not None:
             self._refused.clear()

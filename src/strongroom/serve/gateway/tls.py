@@ -7,11 +7,12 @@ layer is the same OpenSSL behind two memory BIOs, and whatever it wants sent, al
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, cast
 
 MAX_HANDSHAKE_BYTES = 128 * 2**10
-"""From a client before its handshake is done: hello, certificate chain, finished. OpenSSL allows 100 KiB of chain."""
+"""From a client before its handshake is done; OpenSSL allows 100 KiB of certificate chain."""
 _READ_BYTES = 256 * 2**10
 _UNKNOWN = "TLS_FAILED"
 
@@ -22,6 +23,8 @@ class Phase(Enum):
     HANDSHAKE = auto()
     OPEN = auto()
     CLOSED = auto()
+    REFUSED = auto()
+    """The app never heard of it."""
 
 
 class TlsTransport(asyncio.Protocol):
@@ -73,26 +76,22 @@ class TlsTransport(asyncio.Protocol):
         self._lower = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is Phase.CLOSED:
-            return
-        self._incoming.write(data)
+        if self._phase in (Phase.HANDSHAKE, Phase.OPEN):
+            self._incoming.write(data)
         if self._phase is Phase.HANDSHAKE:
             self._unproven_bytes += len(data)
             self._shake_hands()
-            if self._phase is not Phase.OPEN:
-                return
         self._deliver()
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        before, self._phase = self._phase, Phase.CLOSED
         self._lower = None
-        if before is Phase.HANDSHAKE:
-            self._settle()
-            self._on_refused("HANDSHAKE_ABANDONED")
-        else:
+        if self._phase is Phase.HANDSHAKE:
+            self._refuse("HANDSHAKE_ABANDONED")
+        elif self._phase is not Phase.REFUSED:
+            self._phase = Phase.CLOSED
             self._app.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -113,10 +112,9 @@ class TlsTransport(asyncio.Protocol):
     def close(self) -> None:
         """Say goodbye (close_notify), send what waits, and end."""
         if self._phase is Phase.OPEN:
-            try:
-                self._session.unwrap()
-            except (ssl.SSLError, ValueError):
-                pass  # our close_notify is out; the peer's is not waited for
+            self._phase = Phase.CLOSED
+            with suppress(ssl.SSLError, ValueError):
+                self._session.unwrap()  # writes our close_notify; the peer's is not waited for
             self._flush()
         if self._lower is not None:
             self._lower.close()
@@ -199,7 +197,7 @@ class TlsTransport(asyncio.Protocol):
     def _refuse(self, reason: str) -> None:
         if self._phase is not Phase.HANDSHAKE:
             return
-        self._phase = Phase.CLOSED
+        self._phase = Phase.REFUSED
         self._settle()
         self._on_refused(reason)
         if self._lower is not None:
