@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from strongroom.flows.grant import sign_grant
-from strongroom.flows.vault import SIGNING_KEY, Vault, build_event, identity_key, record, remember_head
+from strongroom.flows.vault import SIGNING_KEY, Vault, build_event, identity_key, record
 from strongroom.trust.certificates import serial_text
 from strongroom.trust.grants import ID_ENTROPY_BYTES, Grant, build_grant_id
 from strongroom.trust.keyring import SigningKey
@@ -101,7 +101,6 @@ def establish(vault: Vault, founder: Founder) -> None:
             )
         )
     record(vault, *events)
-    remember_head(vault)
 
 
 def _new_key(key: SigningKey) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from strongroom.flows.vault import (
     moment,
     read_authority,
     record,
-    remember_head,
     require_permission,
 )
 from strongroom.trust import dsse
@@ -87,7 +86,6 @@ def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Gra
                 envelope=sign_grant(vault, made),
             ),
         )
-    remember_head(vault)
     return made
 
 
@@ -129,7 +127,6 @@ def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: 
                 id=grant_id,
             ),
         )
-    remember_head(vault)
     return index
 
 

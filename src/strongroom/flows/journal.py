@@ -11,7 +11,6 @@ from strongroom.flows.vault import (
     moment,
     read_authority,
     record,
-    remember_head,
 )
 from strongroom.trust.authority import Authority, Journal
 from strongroom.trust.batch import FILE_HEADER_BYTES
@@ -83,8 +82,6 @@ class Folding:
             if name != live:
                 self._readers.pop(name, None)
                 self.vault.journals.close(name)
-        if folded:
-            remember_head(self.vault)
         return folded
 
     def _read(self, name: str, journal: Journal) -> None:

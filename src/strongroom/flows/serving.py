@@ -11,7 +11,6 @@ from strongroom.flows.vault import (
     moment,
     read_authority,
     record,
-    remember_head,
     require_permission,
 )
 from strongroom.trust.authority import Authority
@@ -103,4 +102,3 @@ def record_serving(
             )
         )
     record(vault, *events)
-    remember_head(vault)

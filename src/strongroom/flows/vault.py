@@ -181,14 +181,17 @@ def build_event(
 def record(vault: Vault, *events: Event) -> int:
     """Append events; on return they are durable. Returns the index of the first.
 
-    Every event is applied to the authority first, so that nothing is written that a replay would refuse.
+    Every event is applied to the authority first, so that nothing is written that a replay would refuse. The
+    new head is noted in the catalog, so that cutting off even the newest record is noticed.
 
     Raises:
         RejectedError: the log would not accept one of them.
-        OutageError: the log could not be written; the caller must not act.
+        OutageError: the log could not be written, or the head not noted; the caller must not act.
     """
     vault.replayed.authority.extend(events)
-    return vault.log.append([event.to_bytes() for event in events], vault.log_signer())
+    index = vault.log.append([event.to_bytes() for event in events], vault.log_signer())
+    remember_head(vault)
+    return index
 
 
 def remember_head(vault: Vault) -> None:
