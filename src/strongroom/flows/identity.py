@@ -48,7 +48,7 @@ def add_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: boo
 
 
 def renew_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: bool = False) -> int:
-    """Issue the next certificate for the same key pair. People may renew their own."""
+    """Issue the next certificate for the same key pair. Admins may, their own and expired ones too."""
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         decision = require_permission(

@@ -39,6 +39,10 @@ LOG_KEY = KeyUri("file:log")
 CA_KEY = KeyUri("file:ca")
 CONTROL_LOCK = "control"
 
+EXPIRED = "certificate-expired"
+_NEED_NO_CERTIFICATE = frozenset({Action.RENEW_IDENTITY, Action.SERVE})
+"""Renewing must stay possible; a supervisor outlives short certificates, and its grant ends it."""
+
 
 def family_key(family: str) -> KeyUri:
     """The key-encryption key of a family."""
@@ -226,6 +230,8 @@ def require_permission(
         return decision
     if vault.signers is not None:
         record(vault, build_event(vault, now, actor, action, resource, verdict="deny", rule=decision.rule))
+    if decision.rule == EXPIRED:
+        hint = f"an admin runs: strongroom identity renew {actor}"
     raise DeniedError(
         f"{actor} may not {action} {resource}: {decision.rule}",
         hint=hint or "an admin can grant a role that may: strongroom grant add --help, docs/roles.md",
@@ -248,6 +254,8 @@ def judge(
         return Decision(False, "unknown-identity")
     if identity.revoked:
         return Decision(False, "identity-revoked")
+    if action not in _NEED_NO_CERTIFICATE and not identity.valid_credentials(authority.moment(now)):
+        return Decision(False, EXPIRED)
     return decide(
         Request(
             actor,
