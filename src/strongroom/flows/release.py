@@ -4,7 +4,7 @@ Also `verify`, which walks the same chain and keeps nothing.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from strongroom.artifact.manifest import Entry, Manifest
@@ -198,14 +198,16 @@ def _opened(vault: Vault, entry: SealedEntry) -> Iterator[BlobReader]:
 
 @contextmanager
 def _recording_refusal(vault: Vault, actor: str, action: Action, model: ModelId) -> Iterator[None]:
-    """A check that fails is recorded with its reason before the caller hears of it."""
+    """A check that fails is recorded with its reason before the caller hears of it.
+
+    An outage while saying so must not hide the refusal itself: tampering is not told as something to retry.
+    """
     try:
         yield
     except StrongroomError as error:
         verdict = "outage" if isinstance(error, OutageError) else "reject"
-        now = moment(vault, read_authority(vault))
-        record(
-            vault,
-            build_event(vault, now, actor, action, str(model), verdict=verdict, reason=error.message[:500]),
-        )
+        with suppress(OutageError):
+            now = moment(vault, read_authority(vault))
+            reason = error.message[:500]
+            record(vault, build_event(vault, now, actor, action, str(model), verdict=verdict, reason=reason))
         raise
