@@ -3,6 +3,7 @@
 The conversation with the supervisor is in docs/formats/wire-frames.md.
 """
 
+import gc
 import os
 import socket
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def run(control_fd: int, create_engine: _EngineFactory, *, use_namespaces: bool 
         control.send(channel, {"kind": "locked", "layers": layers})
         model = _load(channel, engine, used)
         if model is not None:
+            gc.freeze()  # what is here now stays; collections need not look at it again
             loop.serve(channel, model)
     except OutageError:
         pass  # the supervisor has gone
