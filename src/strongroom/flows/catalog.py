@@ -1,36 +1,69 @@
 """The catalog follows the log: rows are rebuilt from signed statements, so editing them gives nothing."""
 
+from contextlib import suppress
+
+from strongroom.errors import RejectedError
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.vault import Vault, family_key, read_authority, remember_head
 from strongroom.ports import IdentityRow, VersionRow
-from strongroom.trust.authority import Authority, VersionRecord
+from strongroom.trust.authority import Authority, Identity, VersionRecord
 from strongroom.values import ModelId
+
+CATALOG_LOCK = "catalog"
 
 
 def sync_catalog(vault: Vault) -> Authority:
-    """Bring the catalog up to the log, after a change or a crash between the two; returns the authority."""
+    """Bring the catalog up to the log, after a change or a crash between the two; returns the authority.
+
+    A version whose stored statement does not hold gets no row: that must not stop work on the others, and
+    `doctor` and `verify` name it.
+    """
     authority = read_authority(vault)
+    if _is_behind(vault, authority):
+        with vault.locks.hold(CATALOG_LOCK):
+            # Read again: another process may have brought it up, and older than the catalog is no news.
+            authority = read_authority(vault)
+            _bring_up_versions(vault, authority)
+            _bring_up_identities(vault, authority)
+    remember_head(vault)
+    return authority
+
+
+def _is_behind(vault: Vault, authority: Authority) -> bool:
+    states = {row.model: row.state for row in vault.records.versions()}
+    rows = {row.name: row for row in vault.records.identities()}
+    return any(
+        states.get(str(model)) is not known.state for model, known in authority.versions.items()
+    ) or any(not _is_row_of(rows.get(name), identity) for name, identity in authority.identities.items())
+
+
+def _bring_up_versions(vault: Vault, authority: Authority) -> None:
     rows = {row.model: row for row in vault.records.versions()}
     for model, known in authority.versions.items():
         row = rows.get(str(model))
         if row is None:
-            vault.records.add_version(_row(vault, authority, model, known))
+            with suppress(RejectedError):
+                vault.records.add_version(_row(vault, authority, model, known))
         elif row.state is not known.state:
             vault.records.set_state(str(model), row.state, known.state)
-    names = {row.name: row for row in vault.records.identities()}
+
+
+def _bring_up_identities(vault: Vault, authority: Authority) -> None:
+    rows = {row.name: row for row in vault.records.identities()}
     for name, identity in authority.identities.items():
-        present = names.get(name)
-        if present is None or (present.certificate_pem, present.revoked) != (
-            identity.certificate_pem,
-            identity.revoked,
-        ):
+        if not _is_row_of(rows.get(name), identity):
             vault.records.put_identity(
                 IdentityRow(
                     name, identity.certificate_pem, identity.added_at, identity.revoked, identity.log_index
                 )
             )
-    remember_head(vault)
-    return authority
+
+
+def _is_row_of(row: IdentityRow | None, identity: Identity) -> bool:
+    return row is not None and (row.certificate_pem, row.revoked) == (
+        identity.certificate_pem,
+        identity.revoked,
+    )
 
 
 def _row(vault: Vault, authority: Authority, model: ModelId, known: VersionRecord) -> VersionRow:

@@ -110,7 +110,15 @@ def _store(vault: Vault) -> Iterator[Check]:
     else:
         yield Check("store", Verdict.OK, f"{len(known)} versions, no uncatalogued object")
     logged = {str(model) for model in authority.versions}
-    unlogged = [row.model for row in vault.records.versions() if row.model not in logged]
+    rows = {row.model for row in vault.records.versions()}
+    for model in sorted(logged - rows)[:1]:
+        yield Check(
+            "catalog",
+            Verdict.FAIL,
+            f"{model} is in the log but not in the catalog",
+            f"strongroom verify {model}",
+        )
+    unlogged = sorted(rows - logged)
     if unlogged:
         yield Check(
             "catalog",
