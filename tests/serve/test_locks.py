@@ -202,3 +202,14 @@ def test_landlock_reports_its_abi_here() -> None:
         assert landlock.abi() >= 1
     except OSError as error:
         pytest.skip(f"this kernel has no Landlock: {error}")
+
+
+def test_without_libseccomp_the_layer_is_missing_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(seccomp, "pyseccomp", None)
+    report: layers.Layers = {}
+    layers.apply(report, "seccomp", lambda: seccomp.lock(seccomp.Stage.LOADING, 3))
+    assert report["seccomp"] == "missing: libseccomp or the package pyseccomp is not installed"
+    with pytest.raises(OutageError, match="seccomp"):
+        require_layers(report | {"no_new_privs": ON, "rlimits": ON, "landlock": ON})

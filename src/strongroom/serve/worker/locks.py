@@ -41,10 +41,14 @@ def limit_memory(used_bytes: int, model_bytes: int, memory_bytes: int = 0) -> No
     process.limit_memory(used_bytes + (memory_bytes or _MODEL_COPIES * model_bytes + _SPARE_BYTES))
 
 
-def before_serving(control_fd: int) -> None:
-    """Lock stage 2: no thread, no file, no new descriptor but from the supervisor. Raises OSError."""
+def before_serving(layers: Layers, control_fd: int) -> None:
+    """Lock stage 2: no thread, no file, no new descriptor but from the supervisor. Raises OSError.
+
+    A layer that the supervisor saw missing and accepted stays missing; one that was on must hold here too.
+    """
     process.forbid_processes()
-    seccomp.lock(seccomp.Stage.SERVING, control_fd)
+    if layers["seccomp"] == ON:
+        seccomp.lock(seccomp.Stage.SERVING, control_fd)
 
 
 def _lock_files(layers: Layers, threads: int) -> None:

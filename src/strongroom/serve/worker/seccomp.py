@@ -10,7 +10,10 @@ import mmap
 import os
 from enum import Enum
 
-import pyseccomp
+try:
+    import pyseccomp
+except (ImportError, RuntimeError):  # RuntimeError: the package is there, libseccomp.so.2 is not
+    pyseccomp = None
 
 PROT_EXEC = mmap.PROT_EXEC
 _CLONE_THREAD = 0x00010000
@@ -18,7 +21,6 @@ _OPEN_CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PR_SET_NAME = 15
 _DESCRIPTOR_COMMANDS = (1030, 1, 3, 4, 1034)  # F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL, F_GET_SEALS
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL = 1, 2
-_LINUX_AARCH64 = pyseccomp.Arch.AARCH64
 
 
 class Stage(Enum):
@@ -49,8 +51,14 @@ _REFUSED_FILES = (
 )
 
 
-def build(stage: Stage, control_fd: int, arch: int | None = None) -> pyseccomp.SyscallFilter:
-    """Return the filter of a stage; ``arch`` compiles it for a machine other than this one."""
+def build(stage: Stage, control_fd: int, arch: int | None = None) -> "pyseccomp.SyscallFilter":
+    """Return the filter of a stage; ``arch`` compiles it for a machine other than this one.
+
+    Raises:
+        OSError: libseccomp is not installed.
+    """
+    if pyseccomp is None:
+        raise OSError(errno.ENOSYS, "libseccomp or the package pyseccomp is not installed")
     rules = pyseccomp.SyscallFilter(pyseccomp.KILL_PROCESS)
     rules.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.KILL_PROCESS)
     rules.set_attr(pyseccomp.Attr.CTL_NNP, 0)  # set before, and checked
@@ -79,7 +87,7 @@ def lock(stage: Stage, control_fd: int) -> None:
     build(stage, control_fd).load()
 
 
-def _allow_common(rules: pyseccomp.SyscallFilter, control_fd: int) -> None:
+def _allow_common(rules: "pyseccomp.SyscallFilter", control_fd: int) -> None:
     for name in ("mmap", "mprotect"):
         _allow(rules, name, _masked(2, PROT_EXEC, 0))
     # Descriptors come and go over the control channel alone.
@@ -91,7 +99,7 @@ def _allow_common(rules: pyseccomp.SyscallFilter, control_fd: int) -> None:
     _refuse(rules, "sched_setaffinity", errno.EPERM)
 
 
-def _allow_loading(rules: pyseccomp.SyscallFilter) -> None:
+def _allow_loading(rules: "pyseccomp.SyscallFilter") -> None:
     for name in _LOADING:
         _allow(rules, name)
     _allow(rules, "open", _masked(1, _OPEN_CHANGES, 0))
@@ -108,18 +116,18 @@ def _allow_loading(rules: pyseccomp.SyscallFilter) -> None:
     _refuse(rules, "fstatfs", errno.EACCES)
 
 
-def _allow(rules: pyseccomp.SyscallFilter, name: str, *arguments: pyseccomp.Arg) -> None:
+def _allow(rules: "pyseccomp.SyscallFilter", name: str, *arguments: "pyseccomp.Arg") -> None:
     # A name that this architecture lacks (poll on arm64) resolves to a number that matches nothing.
     rules.add_rule(pyseccomp.ALLOW, name, *arguments)
 
 
-def _refuse(rules: pyseccomp.SyscallFilter, name: str, code: int) -> None:
+def _refuse(rules: "pyseccomp.SyscallFilter", name: str, code: int) -> None:
     rules.add_rule(pyseccomp.ERRNO(code), name)
 
 
-def _equal(argument: int, value: int) -> pyseccomp.Arg:
+def _equal(argument: int, value: int) -> "pyseccomp.Arg":
     return pyseccomp.Arg(argument, pyseccomp.EQ, value)
 
 
-def _masked(argument: int, mask: int, value: int) -> pyseccomp.Arg:
+def _masked(argument: int, mask: int, value: int) -> "pyseccomp.Arg":
     return pyseccomp.Arg(argument, pyseccomp.MASKED_EQ, mask, value)

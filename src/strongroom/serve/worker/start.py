@@ -47,7 +47,7 @@ def run(control_fd: int, create_engine: _EngineFactory, *, use_namespaces: bool 
     used = locks.before_loading(layers, control_fd, is_parent_alive)
     try:
         control.send(channel, {"kind": "locked", "layers": layers})
-        model = _load(channel, engine, used)
+        model = _load(channel, engine, layers, used)
         if model is not None:
             gc.freeze()  # what is here now stays; collections need not look at it again
             loop.serve(channel, model)
@@ -62,7 +62,7 @@ def _keep_only(control_fd: int) -> None:
     process.close_descriptors(control_fd)
 
 
-def _load(channel: socket.socket, engine: Engine, used_bytes: int) -> LoadedModel | None:
+def _load(channel: socket.socket, engine: Engine, layers: Layers, used_bytes: int) -> LoadedModel | None:
     """Receive the model, load it, lock stage 2 and say so; None when the supervisor hung up or it failed."""
     received = control.receive(channel)
     if received is None:
@@ -74,7 +74,7 @@ def _load(channel: socket.socket, engine: Engine, used_bytes: int) -> LoadedMode
         locks.limit_memory(used_bytes, sizes, memory_bytes)
         model = engine.load(entries, main, threads)
         ready = _build_ready(model)
-        locks.before_serving(channel.fileno())
+        locks.before_serving(layers, channel.fileno())
     except StrongroomError as error:
         _fail(channel, error.family, error.message)
         return None
@@ -83,6 +83,10 @@ def _load(channel: socket.socket, engine: Engine, used_bytes: int) -> LoadedMode
         return None
     except OSError as error:
         _fail(channel, OutageError.family, f"worker: {error.strerror}")
+        return None
+    except Exception:
+        # Whatever else an engine raises over these bytes: the supervisor gets an answer, not a riddle.
+        _fail(channel, RejectedError.family, "model: the engine failed while loading it")
         return None
     finally:
         for descriptor in descriptors:
