@@ -114,7 +114,7 @@ def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: 
             raise InvalidError(f"{grant_id}: is ended already")
         if dry_run:
             return -1
-        index = record(
+        return record(
             vault,
             build_event(
                 vault,
@@ -127,7 +127,6 @@ def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: 
                 id=grant_id,
             ),
         )
-    return index
 
 
 def can(vault: Vault, principal: str, action: Action, resource: str) -> Decision:
