@@ -60,6 +60,7 @@ class Deployment:
         return (
             f"request {last.id[:8]}…{last.id[32:]}, {context.get('who') or 'unknown caller'} "
             f"{context.get('action')} {context.get('model') or ''}: {last.status} {context.get('decision')}"
+            f" {context.get('rule')}"
         )
 
 

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 MAX_HANDSHAKE_BYTES = 128 * 2**10
 """From a client before its handshake is done; OpenSSL allows 100 KiB of certificate chain."""
+LINGER_S = 1.0
+"""How long a refused peer may go on sending, unheard, before it is cut off."""
 _READ_BYTES = 256 * 2**10
 _UNKNOWN = "TLS_FAILED"
 
@@ -52,7 +54,7 @@ class TlsTransport(asyncio.Protocol):
         on_settled: Callable[["TlsTransport"], None],
         on_refused: Callable[[str], None],
     ) -> None:
-        """``on_settled`` is called once, when the handshake is over; ``on_refused`` with why it failed."""
+        """``on_settled``: the handshake is done, or the refused peer gone. ``on_refused``: why it failed."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -90,7 +92,9 @@ class TlsTransport(asyncio.Protocol):
         self._lower = None
         if self._phase is Phase.HANDSHAKE:
             self._refuse("HANDSHAKE_ABANDONED")
-        elif self._phase is not Phase.REFUSED:
+        elif self._phase is Phase.REFUSED:
+            self._settle()
+        else:
             self._phase = Phase.CLOSED
             self._app.connection_lost(exc)
 
@@ -158,7 +162,7 @@ class TlsTransport(asyncio.Protocol):
             return
         except ssl.SSLError as error:
             self._flush()  # the alert that says why
-            self._refuse(_reason(error))
+            self._refuse(_reason(error), linger=True)
             return
         self._flush()
         self._phase = Phase.OPEN
@@ -194,13 +198,19 @@ class TlsTransport(asyncio.Protocol):
         if self._outgoing.pending and self._lower is not None and not self._lower.is_closing():
             self._lower.write(self._outgoing.read())
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, *, linger: bool = False) -> None:
+        """End a handshake. ``linger``: closing with unread bytes would reset the connection, alert too."""
         if self._phase is not Phase.HANDSHAKE:
             return
         self._phase = Phase.REFUSED
-        self._settle()
         self._on_refused(reason)
-        if self._lower is not None:
+        if self._lower is None:
+            self._settle()
+            return
+        if linger and not self._lower.is_closing():
+            self._lower.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, self._lower.close)
+        else:
             self._lower.close()
 
     def _settle(self) -> None:
@@ -211,7 +221,7 @@ class TlsTransport(asyncio.Protocol):
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Return OpenSSL's own word, which is one of a fixed set; for certificates, what is wrong with them."""
+    """Return OpenSSL's own words, of a fixed set; for a certificate, what is wrong with it."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"CERTIFICATE_REFUSED_{error.verify_code}"
+        return error.verify_message
     return error.reason or _UNKNOWN
