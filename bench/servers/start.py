@@ -16,10 +16,13 @@ from pathlib import Path
 
 from certificates import Certificates
 
+from strongroom import Strongroom
+
 SERVER_CORE = 0
 _FOLDER = Path(__file__).resolve().parent
 _OTHERS = _FOLDER.parent.parent / ".venv-bench" / "bin" / "python"
 _STOP_TIMEOUT_S = 10
+_PASSPHRASE = "a bench keeps no secrets"  # noqa: S105 - of a home that is deleted again
 _PORT, _BACKEND_PORT, _GRPC_PORT, _METRICS_PORT = 18443, 18080, 18081, 18082
 
 
@@ -48,16 +51,22 @@ class Server:
                     continue
 
 
-def start_strongroom(
-    model: Path,  # noqa: ARG001
-    folder: Path,  # noqa: ARG001
-    certificates: Certificates,  # noqa: ARG001
-) -> Server:
-    """Publish ``model`` as tumour@1.0.0 in a fresh home, serve it, and name a consumer's certificate.
-
-    Waits for the command line: init, publish, identity add, grant, serve.
-    """
-    raise UnavailableError("`strongroom serve` is not there yet")
+def start_strongroom(model: Path, folder: Path, _: Certificates) -> Server:
+    """Publish ``model`` as tumour@1.0.0 in a fresh home, have it approved, serve it with every default."""
+    home, exports = folder / "home", folder / "alice"
+    alice = Strongroom.init(home, passphrase=_PASSPHRASE, founder="alice")
+    alice.add_identity("bob", roles=("reviewer",))
+    alice.publish(model, "tumour@1.0.0", owner="bench")
+    Strongroom(home, acting="bob", passphrase=_PASSPHRASE).approve("tumour@1.0.0")
+    alice.export_identity("alice", exports)
+    secret = folder / "passphrase"
+    secret.write_text(_PASSPHRASE + "\n")
+    command = [sys.executable, "-m", "strongroom", "serve", "tumour", "--home", str(home)]
+    command += ["--host", "127.0.0.1", "--port", str(_PORT), "--passphrase-file", str(secret), "--json"]
+    own = Certificates(
+        exports / "ca.pem", home / "none", home / "none", exports / "alice.pem", exports / "alice.key"
+    )
+    return Server(own, [_spawn(command, folder)])
 
 
 def start_fixed_answer(_: Path, folder: Path, certificates: Certificates) -> Server:
