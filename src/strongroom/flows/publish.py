@@ -14,7 +14,7 @@ from strongroom.artifact.inspect import Inspection, inspect
 from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.reader import SealedReader
 from strongroom.artifact.stream import seal
-from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError
+from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.keyfile import WrappedKey
@@ -253,7 +253,11 @@ def _commit(
 ) -> Published:
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
-        decision = require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
+        try:
+            decision = require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
+        except DeniedError:
+            _sweep(vault, offer.model)
+            raise
         now = moment(vault, authority)
         # From here on nothing is swept: an append that seemed to fail may have been kept.
         index = record(
