@@ -191,7 +191,7 @@ def mutate(rng: random.Random, data: bytes) -> bytes:
 def generate(rng: random.Random) -> bytes:
     """A request that is mostly broken in its body, sometimes in its head."""
     body = infer_body([[rng.random()] * 3] * rng.randint(1, 4))
-    if rng.random() < 0.8:
+    if rng.random() < 0.95:
         target = rng.choice(
             ["/v2/models/fraud/infer", "/v2/models/fraud/versions/1.2.0/infer", "/v2/models/no/infer"]
         )
