@@ -102,9 +102,9 @@ def lock_memory() -> str | None:
 
 
 def drop_user() -> str | None:
-    """Leave root for nobody, with no group."""
+    """Leave root for nobody, with no group. Only root can give a worker a user of its own."""
     if os.getuid() != 0 and os.geteuid() != 0:
-        return None
+        return "not started as root, so it shares the supervisor's user"
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
