@@ -303,7 +303,11 @@ class JournalFiles(Protocol):
         """
 
     def close(self, name: str) -> None:
-        """Set a journal aside whose gateway is gone and whose batches are all folded."""
+        """Set a journal aside whose gateway is gone and whose batches are all folded; once more is no error.
+
+        Raises:
+            RejectedError: there is no such journal, or another was closed under its name.
+        """
 
 
 class Locks(Protocol):
@@ -311,6 +315,27 @@ class Locks(Protocol):
 
     def hold(self, name: str, timeout_s: float = 10.0) -> AbstractContextManager[None]:
         """Raises OutageError if another holds it for all of ``timeout_s``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a trial in the sandbox showed."""
+
+    loads: bool
+    independent_rows: bool | None
+    """Whether each row is answered as if it were alone; None: it could not be tried."""
+
+
+class Trials(Protocol):
+    """Loads a model where it can do no harm, and tries it."""
+
+    def run(self, name: str, memories: dict[str, Memory], main: str, schema: Any) -> Trial:
+        """``schema`` is the `guard.schema.Schema` that is meant for it, or None.
+
+        Raises:
+            RejectedError: the engine refuses the model.
+            OutageError: this host has no sandbox to try it in.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """Journals in a local folder: ``<id>.journal`` while open, in ``closed/`` afterwards."""
 
 import os
-import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 
-from strongroom.errors import OutageError, RejectedError, shorten
+from strongroom.adapters.journals.names import is_name, missing, require_name, require_range
+from strongroom.errors import OutageError, RejectedError
 
 SUFFIX = ".journal"
 CLOSED = "closed"
-_NAME = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 class LocalJournals:
@@ -21,39 +23,79 @@ class LocalJournals:
         return _names(self._folder)
 
     def names(self) -> list[str]:
-        return [*_names(self._folder / CLOSED), *_names(self._folder)]
+        closed = _names(self._folder / CLOSED)
+        return [*closed, *(name for name in _names(self._folder) if name not in closed)]
 
     def read(self, name: str, offset: int, limit: int) -> bytes:
-        if _NAME.fullmatch(name) is None:
-            raise RejectedError(f"journal: {shorten(name)} is not a journal's name")
-        for folder in (self._folder, self._folder / CLOSED):
-            try:
-                descriptor = os.open(folder / f"{name}{SUFFIX}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise OutageError(f"journal {name}: {error.strerror}") from None
-            try:
-                return os.pread(descriptor, limit, offset)
-            except OSError as error:
-                raise OutageError(f"journal {name}: {error.strerror}") from None
-            finally:
-                os.close(descriptor)
-        raise RejectedError(f"journal {name}: is missing")
+        require_name(name)
+        require_range(name, offset, limit)
+        for path in (self._open_path(name), self._closed_path(name)):
+            with _translated(name):
+                try:
+                    return _read_plain(name, path, offset, limit)
+                except FileNotFoundError:
+                    continue
+        raise missing(name)
 
     def close(self, name: str) -> None:
-        closed = self._folder / CLOSED
-        try:
-            closed.mkdir(mode=0o700, exist_ok=True)
-            (self._folder / f"{name}{SUFFIX}").rename(closed / f"{name}{SUFFIX}")
-        except OSError as error:
-            raise OutageError(f"journal {name}: {error.strerror}") from None
+        source, target = self._open_path(require_name(name)), self._closed_path(name)
+        with _translated(name):
+            if not os.path.lexists(source):
+                if not os.path.lexists(target):
+                    raise missing(name)
+                return
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            # A link, and not a rename, never takes the place of what is closed already.
+            if not os.path.lexists(target):
+                os.link(source, target, follow_symlinks=False)
+            elif not os.path.samestat(source.lstat(), target.lstat()):
+                raise RejectedError(f"journal {name}: another one is closed under its name")
+            source.unlink()
+            for folder in (target.parent, self._folder):
+                _sync_folder(folder)
+
+    def _open_path(self, name: str) -> Path:
+        return self._folder / f"{name}{SUFFIX}"
+
+    def _closed_path(self, name: str) -> Path:
+        return self._folder / CLOSED / f"{name}{SUFFIX}"
 
 
 def _names(folder: Path) -> list[str]:
-    found = [
-        (path.stat().st_mtime_ns, path.stem)
-        for path in folder.glob(f"*{SUFFIX}")
-        if _NAME.fullmatch(path.stem)
-    ]
+    found = []
+    with _translated("folder"):
+        for path in folder.glob(f"*{SUFFIX}"):
+            if is_name(path.stem):
+                try:
+                    found.append((path.lstat().st_mtime_ns, path.stem))
+                except FileNotFoundError:
+                    continue  # closed since it was listed
     return [name for _, name in sorted(found)]
+
+
+def _read_plain(name: str, path: Path, offset: int, limit: int) -> bytes:
+    if not S_ISREG(path.lstat().st_mode):
+        raise RejectedError(f"journal {name}: is not a plain file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.pread(descriptor, limit, offset)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise missing(name) from None
+    except OSError as error:
+        raise OutageError(f"journal {name}: {error.strerror}") from None

@@ -1,6 +1,6 @@
 """The in-memory twin of the journals' folder."""
 
-from strongroom.errors import RejectedError
+from strongroom.adapters.journals.names import missing, require_name, require_range
 
 
 class MemoryJournals:
@@ -17,9 +17,13 @@ class MemoryJournals:
         return [*self._closed, *self.open_names()]
 
     def read(self, name: str, offset: int, limit: int) -> bytes:
-        if name not in self.files:
-            raise RejectedError(f"journal {name}: is missing")
+        require_range(name, offset, limit)
+        if require_name(name) not in self.files:
+            raise missing(name)
         return self.files[name][offset : offset + limit]
 
     def close(self, name: str) -> None:
-        self._closed.append(name)
+        if require_name(name) not in self.files:
+            raise missing(name)
+        if name not in self._closed:
+            self._closed.append(name)
