@@ -18,6 +18,8 @@ from strongroom.values import Finding, Severity
 _MODELS = (Format.ONNX, Format.SAFETENSORS, Format.GGUF)
 _COMPANIONS = frozenset({Format.JSON, Format.TEXT, Format.EMPTY})
 _CODE = frozenset({"py", "pyc", "sh", "bat", "ps1", "so", "dll", "dylib", "jar", "ipynb"})
+_ENGINE_SETTINGS = "ort_config"
+"""Metadata that onnxruntime may take as session options."""
 _EXTERNAL_REFUSED = frozenset(Format) - {Format.UNKNOWN, *_COMPANIONS}
 _FIXES = {
     Format.PICKLE: "it runs code when it is loaded; export the model to ONNX, for scikit-learn with skl2onnx",
@@ -128,6 +130,11 @@ def _inspect_onnx(
         )
     main = mains[0]
     model = read_onnx(*entries[main], main)
+    if _ENGINE_SETTINGS in model.metadata:
+        raise RejectedError(
+            f"entry {shorten(main)}: carries settings for the engine ({_ENGINE_SETTINGS})",
+            hint="remove this key from the model's metadata",
+        )
     used = _require_external(model.external, entries, main)
     for path in used:
         if formats[path] in _EXTERNAL_REFUSED:

@@ -93,6 +93,11 @@ REFUSED: list[tuple[str, dict[str, bytes], str]] = [
     ("model in the clothes of text", {"model.onnx": LINEAR, "README.md": LINEAR}, "the name says"),
     ("two kinds of models", {"a.onnx": LINEAR, "w.safetensors": safetensors()}, "onnx and safetensors"),
     ("custom operator", models.custom_operator().entries, "not one of the allowed operators"),
+    (
+        "settings for the engine",
+        {"model.onnx": wire.model(None, wire.octets(14, wire.octets(1, "ort_config")))},
+        "settings for the engine",
+    ),
     ("external data missing", {"model.onnx": EXTERNAL["model.onnx"]}, "not part of the model"),
     ("external data renamed", {"model.onnx": EXTERNAL["model.onnx"], "x.bin": EXTERNAL[WEIGHTS]}, "not part"),
     ("external data cut", {**EXTERNAL, WEIGHTS: EXTERNAL[WEIGHTS][:-1]}, "beyond the end"),
