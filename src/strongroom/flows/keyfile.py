@@ -7,7 +7,7 @@ from typing import Self
 
 from strongroom import canonical
 from strongroom.errors import InvalidError, RejectedError
-from strongroom.values import KeyUri
+from strongroom.values import Digest, KeyUri, ModelId
 
 _FORMAT = "strongroom-wrapped-key-1"
 MAX_WRAPPED_BYTES = 8192
@@ -38,3 +38,8 @@ class WrappedKey:
         except (InvalidError, TypeError, ValueError, binascii.Error):
             raise RejectedError("keys.json: is not a wrapped key") from None
         return cls(KeyUri(value["key"]), wrapped)
+
+
+def data_key_context(model: ModelId, manifest: Digest) -> bytes:
+    """What a wrapped data key is bound to: it opens for this model and these plaintext bytes only."""
+    return canonical.encode({"manifest": str(manifest), "model": str(model), "use": "strongroom/dek/1"})

@@ -4,12 +4,11 @@ What is inspected is the sealed object read back, never the source a second time
 inspection one file and seal another.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from strongroom import canonical
 from strongroom.artifact.inspect import Inspection, inspect
 from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.reader import SealedReader
@@ -17,7 +16,8 @@ from strongroom.artifact.stream import seal
 from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
-from strongroom.flows.keyfile import WrappedKey
+from strongroom.flows.keyfile import WrappedKey, data_key_context
+from strongroom.flows.unsealing import Progress, unseal_entries
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     SIGNING_KEY,
@@ -30,17 +30,15 @@ from strongroom.flows.vault import (
     require_permission,
 )
 from strongroom.guard.schema import Schema
-from strongroom.ports import BlobReader, ModelSource
+from strongroom.ports import BlobReader, ModelSource, Trial
 from strongroom.trust.authority import Authority
 from strongroom.trust.oms import build_bundle
 from strongroom.trust.statement import SealStatement, sign_statement
-from strongroom.values import Action, Digest, ModelId, SealedEntry, parse_principal
+from strongroom.values import Action, Digest, Finding, ModelId, SealedEntry, Severity, parse_principal
 
 DATA_KEY_BYTES = 32
 SALT_BYTES = 32
 MAX_MODEL_BYTES = 2**40
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,10 @@ def publish(
             # (2) one pass over the source: hash, encrypt, write
             data_key = vault.entropy.bytes(DATA_KEY_BYTES)
             sealed = _seal_all(vault, offer, data_key, progress)
-            # (3) inspection of exactly what was sealed
+            # (3) inspection and trial of exactly what was sealed
             inspection, schema = _inspect_sealed(vault, offer, sealed, data_key)
+            schema, findings = _try_out(vault, offer, sealed, inspection, schema, data_key)
+            inspection = replace(inspection, findings=(*inspection.findings, *findings))
             if dry_run:
                 _sweep(vault, offer.model)
                 return _published(offer, sealed, inspection, schema, log_index=-1)
@@ -201,6 +201,70 @@ def _inspect_sealed(
     return inspection, schema
 
 
+def _try_out(
+    vault: Vault,
+    offer: Offer,
+    sealed: Sequence[SealedEntry],
+    inspection: Inspection,
+    schema: Schema | None,
+    data_key: bytes,
+) -> tuple[Schema | None, tuple[Finding, ...]]:
+    """Load the model in a sandbox, and join rows only if that showed them to be independent."""
+    if schema is None:
+        return None, ()
+    trial = _run_trial(vault, offer, sealed, inspection, schema, data_key)
+    if trial is None:
+        untried = Finding(
+            "model-not-tried",
+            Severity.LOW,
+            inspection.main,
+            "not loaded in a sandbox: this machine has none",
+            "publish where `strongroom doctor` finds a sandbox",
+        )
+        return (schema if offer.schema is not None else schema.without_batching()), (untried,)
+    if not schema.by_rows or trial.independent_rows:
+        return schema, ()
+    if offer.schema is not None:
+        if trial.independent_rows is None:
+            return schema, ()
+        raise InvalidError(
+            f"{offer.model}: its rows influence each other, so batching by rows would mix callers",
+            hint='say "batching": "none" in the schema',
+        )
+    mixing = trial.independent_rows is False
+    alone = Finding(
+        "rows-not-independent" if mixing else "rows-not-tried",
+        Severity.LOW,
+        inspection.main,
+        "rows influence each other: requests are answered one by one"
+        if mixing
+        else "does not take random rows, so requests are answered one by one",
+        "" if mixing else 'if rows are independent, publish with a schema that says "batching": "rows"',
+    )
+    return schema.without_batching(), (alone,)
+
+
+def _run_trial(
+    vault: Vault,
+    offer: Offer,
+    sealed: Sequence[SealedEntry],
+    inspection: Inspection,
+    schema: Schema,
+    data_key: bytes,
+) -> Trial | None:
+    """None: this machine has no sandbox to try a model in."""
+    if vault.trials is None:
+        return None
+    memories = unseal_entries(vault, offer.model, sealed, data_key)
+    try:
+        return vault.trials.run(str(offer.model), memories, inspection.main, schema)
+    except OutageError:
+        return None
+    finally:
+        for memory in memories.values():
+            memory.close()
+
+
 def _sign(
     vault: Vault,
     offer: Offer,
@@ -237,11 +301,6 @@ def _sign(
     vault.blobs.put_new(layout.statement_name(offer.model), envelope)
     vault.blobs.replace(layout.wrapped_key_name(offer.model), wrapped.to_bytes())
     return statement, envelope
-
-
-def data_key_context(model: ModelId, manifest: Digest) -> bytes:
-    """What a wrapped data key is bound to: it opens for this model and these plaintext bytes only."""
-    return canonical.encode({"manifest": str(manifest), "model": str(model), "use": "strongroom/dek/1"})
 
 
 def _signed_name(sealed: Sequence[SealedEntry]) -> str:

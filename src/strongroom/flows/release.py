@@ -3,7 +3,7 @@
 Also `verify`, which walks the same chain and keeps nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import unseal, verify_root
 from strongroom.errors import OutageError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
-from strongroom.flows.keyfile import WrappedKey
-from strongroom.flows.publish import data_key_context
+from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.statement import require_statement_of
+from strongroom.flows.unsealing import Progress, opened, unseal_entries
 from strongroom.flows.vault import (
     Vault,
     build_event,
@@ -23,13 +23,11 @@ from strongroom.flows.vault import (
     record,
     require_permission,
 )
-from strongroom.ports import BlobReader, Memory
+from strongroom.ports import Memory
 from strongroom.trust.authority import Authority
 from strongroom.trust.oms import require_signed
 from strongroom.trust.statement import SealStatement
-from strongroom.values import Action, Digest, ModelId, SealedEntry
-
-Progress = Callable[[int], None]
+from strongroom.values import Action, Digest, ModelId
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def release(vault: Vault, actor: str, model: ModelId, progress: Progress | None 
         )
         data_key = _unwrap(vault, model, statement)
         # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed
-        return Release(model, statement, _unseal_all(vault, model, statement, data_key, progress))
+        return Release(model, statement, unseal_entries(vault, model, statement.entries, data_key, progress))
 
 
 def verify(
@@ -110,7 +108,7 @@ def verify(
         )
         data_key = _unwrap(vault, model, statement) if full else b""
         for entry in statement.entries:
-            with _opened(vault, entry) as blob:
+            with opened(vault, entry) as blob:
                 if full:
                     unseal(
                         blob.read_into,
@@ -161,39 +159,6 @@ def _unwrap(vault: Vault, model: ModelId, statement: SealStatement) -> bytes:
         raise RejectedError(f"{model}: data key is wrapped under the key of another family")
     context = data_key_context(model, statement.manifest_digest)
     return vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, context)
-
-
-def _unseal_all(
-    vault: Vault, model: ModelId, statement: SealStatement, data_key: bytes, progress: Progress | None
-) -> dict[str, Memory]:
-    memories: dict[str, Memory] = {}
-    try:
-        for entry in statement.entries:
-            memory = memories[entry.path] = vault.memory.allocate(str(model), entry.size_bytes)
-            with _opened(vault, entry) as blob:
-                unseal(
-                    blob.read_into,
-                    memory.write_at,
-                    dek=data_key,
-                    entry=entry,
-                    model=model,
-                    progress=progress,
-                )
-            memory.seal()
-    except BaseException:
-        for memory in memories.values():
-            memory.close()
-        raise
-    return memories
-
-
-@contextmanager
-def _opened(vault: Vault, entry: SealedEntry) -> Iterator[BlobReader]:
-    blob = vault.blobs.open(entry.object)
-    try:
-        yield blob
-    finally:
-        blob.close()
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from strongroom.ports import (
     Signer,
     SignerProvider,
     TlsKeys,
+    Trials,
 )
 from strongroom.trust.authority import Authority
 from strongroom.trust.checkpoint import verify_checkpoint
@@ -80,6 +81,8 @@ class Vault:
     signers: SignerProvider | None = None
     tls_keys: TlsKeys | None = None
     ca: CertificateAuthority | None = None
+    trials: Trials | None = None
+    """None where there is no sandbox to try a model in."""
     origin: str = ""
     """Where actions come from, for the log: host name and kind of session."""
     replayed: Replayed = field(default_factory=Replayed)

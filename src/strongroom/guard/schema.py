@@ -6,7 +6,7 @@ Format: docs/formats/schema.md. Parsing is strict: an unknown or missing name st
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 from strongroom.errors import InvalidError, shorten
@@ -170,6 +170,10 @@ class Schema:
                 "max_rows": max_rows,
             }
         )
+
+    def without_batching(self) -> "Schema":
+        """The same schema for a model whose rows must not be answered together."""
+        return replace(self, by_rows=False)
 
     def require_fits(
         self,

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -21,7 +22,9 @@ from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
+from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault, identity_key, moment, read_authority
+from strongroom.ports import Trials
 from strongroom.sdk import running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
 from strongroom.settings import Settings, find_home, read_settings
@@ -108,11 +111,12 @@ class Strongroom:
         schema: dict[str, Any] | None = None,
         dependencies: dict[str, Any] | None = None,
         allow_older: bool = False,
-        progress: publishing.Progress | None = None,
+        progress: Progress | None = None,
         dry_run: bool = False,
     ) -> publishing.Published:
         """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`."""
         vault = self.unlock()
+        vault.trials = _find_trials(self.settings)
         source = LocalSource(Path(path))
         try:
             offer = publishing.Offer(
@@ -142,9 +146,7 @@ class Strongroom:
         """Statement, schema, files and approvals of one version."""
         return self._reading(lambda vault: inventory.show_version(vault, self.acting, ModelId.parse(model)))
 
-    def verify(
-        self, model: str, *, full: bool = False, progress: publishing.Progress | None = None
-    ) -> SealStatement:
+    def verify(self, model: str, *, full: bool = False, progress: Progress | None = None) -> SealStatement:
         """Check a stored version; ``full`` also decrypts and compares every SHA-256."""
         return verify_version(self.unlock(), self.acting, ModelId.parse(model), full=full, progress=progress)
 
@@ -327,6 +329,15 @@ class Strongroom:
         if known.revoked:
             raise DeniedError(f"{name}: is revoked")
         return known
+
+
+def _find_trials(settings: Settings) -> Trials | None:
+    """A sandbox where this system has one: serving needs Linux and the extra ``serve``."""
+    try:
+        from strongroom.serve.supervisor.trial import SandboxTrial
+    except ImportError:
+        return None
+    return SandboxTrial(settings.sandbox.require) if sys.platform == "linux" else None
 
 
 def verify_receipt(

@@ -6,6 +6,7 @@ from typing import Any
 
 from strongroom.errors import OutageError, RejectedError
 from strongroom.flows.release import Release
+from strongroom.ports import Memory
 from strongroom.serve.control import MAX_DESCRIPTORS
 from strongroom.serve.supervisor.child import Child
 from strongroom.serve.worker.layers import require_layers
@@ -54,41 +55,55 @@ def start_locked(name: str, required_layers: list[str]) -> tuple[Child, dict[str
     return child, layers
 
 
-def start_worker(release: Release, required_layers: list[str], threads: int, load_timeout_s: float) -> Worker:
-    """Start a worker, see it lock itself in, and only then hand it the model; ``release`` is closed.
+def load_worker(
+    name: str,
+    memories: dict[str, Memory],
+    main: str,
+    required_layers: list[str],
+    threads: int,
+    load_timeout_s: float,
+) -> tuple[Child, dict[str, Any]]:
+    """Start a worker, see it lock itself in, and only then hand it the model.
+
+    Returns the child with its ``ready`` message, to which the sandbox ``layers`` are added.
 
     Raises:
-        RejectedError: a required sandbox layer is missing, or the engine refuses the model.
-        OutageError: the worker died or was too slow.
+        RejectedError: the engine refuses the model.
+        OutageError: the worker died or was too slow, or this host lacks a required layer.
     """
-    child = None
+    paths = list(memories)
+    if len(paths) > MAX_DESCRIPTORS:
+        raise RejectedError(f"{name}: more than {MAX_DESCRIPTORS} files cannot be served")
+    child, layers = start_locked(name, required_layers)
     try:
-        paths = list(release.memories)
-        if len(paths) > MAX_DESCRIPTORS:
-            raise RejectedError(f"{release.model}: more than {MAX_DESCRIPTORS} files cannot be served")
-        child, layers = start_locked(f"worker {release.model}", required_layers)
         child.tell(
-            {
-                "kind": "load",
-                "model": str(release.model),
-                "main": release.statement.main,
-                "entries": paths,
-                "threads": threads,
-            },
-            [release.memories[path].fd for path in paths],
+            {"kind": "load", "model": name, "main": main, "entries": paths, "threads": threads},
+            [memories[path].fd for path in paths],
         )
-        ready = child.expect("ready", load_timeout_s)
+        return child, {**child.expect("ready", load_timeout_s), "layers": layers}
     except BaseException:
-        if child is not None:
-            child.kill()
+        child.kill()
         raise
+
+
+def start_worker(release: Release, required_layers: list[str], threads: int, load_timeout_s: float) -> Worker:
+    """Load a release in a worker of its own; ``release`` is closed. Raises what `load_worker` raises."""
+    try:
+        child, ready = load_worker(
+            f"worker {release.model}",
+            release.memories,
+            release.statement.main,
+            required_layers,
+            threads,
+            load_timeout_s,
+        )
     finally:
         release.close()
     return Worker(
         model=str(release.model),
         digest=str(release.statement.manifest_digest),
         child=child,
-        layers=layers,
+        layers=ready["layers"],
         inputs=ready["inputs"],
         outputs=ready["outputs"],
     )
