@@ -27,7 +27,10 @@ class LocalFile:
     def read_into(self, offset: int, buffer: memoryview) -> int:
         done = 0
         while done < len(buffer):
-            count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+            try:
+                count = os.preadv(self._descriptor, [buffer[done:]], offset + done)
+            except OSError as error:
+                raise OutageError(f"{shorten(self.path)}: {error.strerror}") from None
             if count == 0:
                 break
             done += count
@@ -78,6 +81,8 @@ def _open_all(root: Path) -> Iterator[tuple[str, int]]:
         for item in _walk(top, "", 0):
             found += 1
             yield item
+            if found > MAX_FILES:
+                raise RejectedError(f"{shorten(root)}: more than {MAX_FILES} files")
         if not found:
             raise InvalidError(f"{shorten(root)}: holds no file")
     finally:
