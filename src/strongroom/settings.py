@@ -84,8 +84,11 @@ class Settings(_Section):
         found = []
         if self.log.durability != "strict":
             found.append("log.durability = insecure-relaxed: an answer can outrun its record")
-        missing = {"no_new_privs", "rlimits", "seccomp", "isolation"} - set(self.sandbox.require)
-        if missing - ({"isolation"} if {"landlock", "namespaces"} & set(self.sandbox.require) else set()):
+        required = set(self.sandbox.require)
+        missing = {"no_new_privs", "rlimits", "seccomp", "isolation"} - required
+        if {"landlock", "namespaces"} & required:
+            missing.discard("isolation")
+        if missing:
             found.append(f"sandbox.require: does not demand {', '.join(sorted(missing))}")
         return found
 
@@ -109,7 +112,7 @@ def read_settings(home: Path) -> Settings:
         raise InvalidError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
     try:
         return Settings.model_validate(tomllib.loads(text.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"{path}: {shorten(error)}") from None
     except ValidationError as error:
         first = error.errors()[0]
