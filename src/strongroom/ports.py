@@ -156,7 +156,7 @@ class BlobReader(Protocol):
 
 
 class BlobStore(Protocol):
-    """Named immutable objects; a name is ``/``-separated segments of ``[A-Za-z0-9.@-]``, none led by a dot."""
+    """Named immutable objects; a name is segments of ``[A-Za-z0-9.@-]`` between ``/``, none led by a dot."""
 
     def create(self, name: str, size_hint: int = 0) -> BlobWriter:
         """Begin an object. Create-only: see `BlobWriter.commit`."""
@@ -287,7 +287,7 @@ class LogStore(Protocol):
 
 
 class JournalFiles(Protocol):
-    """The gateways' journals where their supervisor can read them; a journal's name is its id in hexadecimal."""
+    """The gateways' journals where their supervisor can read them; a name is the id in hexadecimal."""
 
     def open_names(self) -> Sequence[str]:
         """Journals that may still hold batches which are not folded, oldest first."""

@@ -223,7 +223,7 @@ def _require_entries(model: ModelId, entries: tuple[SealedEntry, ...]) -> None:
     if not 1 <= len(entries) <= MAX_ENTRIES:
         raise InvalidError(f"statement: must have 1 to {MAX_ENTRIES} entries")
     # The names of docs/formats/seal-statement.md: an object of another version can never be named here.
-    prefix = f"{model.family}/{model.version}".lower()
+    prefix = f"{model.family}/{model.version}"
     for index, entry in enumerate(entries):
         if entry.object != f"{prefix}/{index}.sealed":
             raise InvalidError(f"statement: object {shorten(entry.object)} is not number {index} of {model}")

@@ -66,8 +66,8 @@ def test_model_without_schema_and_of_one_file() -> None:
     assert SealStatement.parse(lone.to_payload()) == lone
 
 
-def test_upper_case_pre_release_has_lower_case_objects() -> None:
-    entry = replace(_entry(0, "a"), object="fraud/1.2.0-rc.1/0.sealed")
+def test_objects_keep_the_case_of_the_version() -> None:
+    entry = replace(_entry(0, "a"), object="fraud/1.2.0-RC.1/0.sealed")
     lone = replace(STATEMENT, model="fraud@1.2.0-RC.1", main="a", entries=(entry,))
     assert SealStatement.parse(lone.to_payload()) == lone
 
