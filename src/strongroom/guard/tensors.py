@@ -53,8 +53,8 @@ _TYPES = {
     "BYTES": frozenset({str}),
 }
 _EXPECTED = {
-    **dict.fromkeys(INTEGERS, "integers"),
-    **dict.fromkeys(FLOATS, "numbers"),
+    **{dtype: f"{dtype} integers" for dtype in INTEGERS},
+    **{dtype: f"{dtype} numbers" for dtype in FLOATS},
     "BOOL": "true or false",
     "BYTES": "strings",
 }
@@ -85,10 +85,11 @@ def require_shape(spec: TensorSpec, shape: object) -> tuple[tuple[int, ...], int
     return tuple(shape), count
 
 
-def from_json(spec: TensorSpec, shape: object, data: object) -> Array:
+def from_json(spec: TensorSpec, shape: object, data: object, *, may_hold_bools: bool = True) -> Array:
     """Return the tensor of a parsed JSON ``data`` list, flat or nested, row-major.
 
-    ``data`` must come from a strict JSON parser: floats are finite already.
+    ``data`` must come from a strict JSON parser: floats are finite already. ``may_hold_bools=False`` promises
+    that there is no true or false in the text it came from; packing refuses all else that is no number.
 
     Raises:
         InvalidError: shape, amount, type or range is wrong.
@@ -103,7 +104,8 @@ def from_json(spec: TensorSpec, shape: object, data: object) -> Array:
     dtype = spec.dtype
     if dtype == "BF16":
         raise _refuse(spec, "BF16 has no JSON form; send it as binary data")
-    if not _TYPES[dtype].issuperset({*map(type, data)}):
+    unchecked = not may_hold_bools and dtype in _PACK
+    if not unchecked and not _TYPES[dtype].issuperset({*map(type, data)}):
         raise _refuse(spec, f"data holds something other than {_EXPECTED[dtype]}")
     if dtype == "BYTES":
         return _strings(spec, dims, [item.encode() for item in data])
@@ -112,7 +114,7 @@ def from_json(spec: TensorSpec, shape: object, data: object) -> Array:
     try:
         packed = _packer(dtype, count).pack(*data)
     except (struct.error, OverflowError):
-        raise _refuse(spec, f"data holds a value out of range for {dtype}") from None
+        raise _refuse(spec, f"data holds something other than {_EXPECTED[dtype]} in its range") from None
     return np.ndarray(dims, NUMPY[dtype], packed)
 
 

@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         return not self._pending and self._state is State.HEAD and not self._partial
 
-    def flush(self) -> None:
+    def flush(self, now_s: float) -> None:
         """Write the answers that are ready, in order."""
         pending = self._pending
         ready: list[bytes] = []
@@ -141,7 +141,7 @@ class Connection(asyncio.Protocol):
         if self.transport is None or not ready:
             return
         if not self._partial:
-            self._since_s = age_s()
+            self._since_s = now_s
         self.transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
         if last is not None:
             self._end(last)
@@ -210,10 +210,9 @@ class Connection(asyncio.Protocol):
             self._refuse(error.status, error.message)
 
     def _take_head(self, data: bytes) -> bytes | None:
-        if self._partial:
+        began_before = bool(self._partial)
+        if began_before:
             data, self._partial = self._partial + data, b""
-        else:
-            self._since_s = age_s()
         limits = self._gateway.limits
         end = data.find(_HEAD_END, 0, limits.max_head_bytes)
         if end < 0:
@@ -221,6 +220,8 @@ class Connection(asyncio.Protocol):
                 raise HeadError(431, "request: head is too large")
             require_plausible(data)
             self._partial = data
+            if not began_before:
+                self._since_s = age_s()
             return None
         end += len(_HEAD_END)
         raw = data[:end]

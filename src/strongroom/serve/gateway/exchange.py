@@ -15,31 +15,30 @@ ABANDONED = 499
 
 
 class Exchange:
-    """Mutable on purpose: created by a connection, decided by the gateway, answered by a worker."""
+    """Mutable on purpose: created by a connection, decided by the gateway, answered by a worker.
 
-    __slots__ = (
-        "action",
-        "alone",
-        "answer",
-        "body",
-        "connection",
-        "content_type",
-        "deadline_s",
-        "extra",
-        "head",
-        "keep_alive",
-        "model",
-        "policy",
-        "principal",
-        "recorded",
-        "reply",
-        "request",
-        "reserved_bytes",
-        "resource",
-        "rule",
-        "serial",
-        "status",
-    )
+    What most requests leave as it is are defaults of the class, for one of these is made for every request.
+    """
+
+    deadline_s: float = 0.0
+    principal: str = ""
+    serial: str = ""
+    action: str = ""
+    rule: str = ""
+    policy: str = ""
+    model: ServedModel | None = None
+    request: InferRequest | None = None
+    alone: bool = False
+    """To be sent in a batch of its own."""
+    reserved_bytes: int = 0
+    """Of the body, counted in the gateway's total until the answer is recorded."""
+    recorded: bool = True
+    """False for liveness and readiness, which decide nothing."""
+    status: int = 0
+    answer: bytes = b""
+    content_type: str = JSON
+    extra: str = ""
+    reply: bytes | None = None
 
     def __init__(self, connection: "Connection", head: Head | None, body: bytes, *, keep_alive: bool) -> None:
         self.connection = connection
@@ -47,26 +46,6 @@ class Exchange:
         """None for a head that was refused."""
         self.body = body
         self.keep_alive = keep_alive
-        self.deadline_s = 0.0
-        self.principal = ""
-        self.serial = ""
-        self.action = ""
-        self.resource = ""
-        self.rule = ""
-        self.policy = ""
-        self.model: ServedModel | None = None
-        self.request: InferRequest | None = None
-        self.alone = False
-        """To be sent in a batch of its own."""
-        self.reserved_bytes = 0
-        """Of the body, counted in the gateway's total until the answer is recorded."""
-        self.recorded = True
-        """False for liveness and readiness, which decide nothing."""
-        self.status = 0
-        self.answer = b""
-        self.content_type = JSON
-        self.extra = ""
-        self.reply: bytes | None = None
 
     def finish(self, status: int, answer: bytes, content_type: str = JSON, extra: str = "") -> None:
         """Settle the answer; it leaves once its record is durable."""

@@ -78,7 +78,6 @@ class Gateway:
         self._moment = Moment()
         self._snapshot: Snapshot | None = None
         self._links: dict[str, Link] = {}
-        self._channels: dict[str, int] = {}
         self._arrived: list[Exchange] = []
         self._settled: list[Exchange] = []
         self._scheduled = False
@@ -86,6 +85,7 @@ class Gateway:
         self._buffered_bytes = 0
         self._principals: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
+        self._statuses: Counter[int] = Counter()
         self._refused: Counter[str] = Counter()
         self._refused_written_s = 0.0
         self._origins: set[str] = set()
@@ -162,12 +162,12 @@ class Gateway:
     def take_worker(self, model: str, digest: str, descriptor: int) -> None:
         """Use a fresh worker for ``model``; takes over the descriptor."""
         link = self._links.get(model)
-        if link is None or str(link.model.digest) != digest:
+        if link is None or link.model.digest != digest:
             raise InvalidError("worker: is for a model that is not served")
         link.attach(descriptor)
 
     def _serve(self, snapshot: Snapshot) -> None:
-        wanted = {str(model.id): model for model in snapshot.models.values()}
+        wanted = {model.key: model for model in snapshot.models.values()}
         for name in list(self._links):
             known = wanted.get(name)
             if known is None or known.digest != self._links[name].model.digest:
@@ -230,6 +230,7 @@ class Gateway:
             "connections": len(self.connections),
             "buffered_bytes": self._buffered_bytes,
             "counts": dict(self._counts),
+            "statuses": {str(status): count for status, count in self._statuses.items()},
         }
 
     # -- one tick --------------------------------------------------------------------------------------
@@ -319,7 +320,7 @@ class Gateway:
             raise RuntimeError("a route without an action has nothing to authorize")
         model = snapshot.find_model(name, version)
         # What does not exist is decided like what does, so that both take the same time.
-        resource = str(model.id) if model is not None else name
+        resource = model.key if model is not None else name
         decision = snapshot.decide(exchange.principal, action, resource, now)
         exchange.action = action.value
         exchange.rule = decision.rule
@@ -327,7 +328,7 @@ class Gateway:
         if model is None or not decision.allowed:
             exchange.finish(404, NOT_FOUND)
             return
-        link = self._links[str(model.id)]
+        link = self._links[model.key]
         if route.kind is Kind.MODEL:
             exchange.finish(200, _describe(model))
         elif route.kind is Kind.MODEL_READY:
@@ -367,7 +368,7 @@ class Gateway:
         index = 0
         touched: dict[Connection, None] = {}
         for exchange in settled:
-            self._counts[f"status_{exchange.status}"] += 1
+            self._statuses[exchange.status] += 1
             if exchange.reserved_bytes:
                 self.reserve(-exchange.reserved_bytes)
             extra = exchange.extra
@@ -387,8 +388,9 @@ class Gateway:
             if exchange.head is not None and exchange.head.method == "HEAD":
                 exchange.reply = exchange.reply.removesuffix(exchange.answer)
             touched[exchange.connection] = None
+        now_s = age_s()
         for connection in touched:
-            connection.flush()
+            connection.flush(now_s)
             if self.draining:
                 connection.close_if_idle()
 
@@ -409,12 +411,7 @@ class Gateway:
 
     def _build_record(self, exchange: Exchange, at_us: int) -> Record:
         head = exchange.head
-        if head is None:
-            request = _NO_HASH
-        else:
-            request = request_hash(
-                head.method.encode(), head.target.encode(), head.nonce.encode(), exchange.body
-            )
+        request = request_hash(*head.hashed, exchange.body) if head is not None else _NO_HASH
         rows = exchange.request.rows if exchange.request is not None else 0
         return Record(
             self._context(exchange),
@@ -433,8 +430,8 @@ class Gateway:
             exchange.serial,
             self._origin(exchange),
             exchange.action,
-            str(model.id) if model is not None else "",
-            str(model.digest) if model is not None else "",
+            model.key if model is not None else "",
+            model.digest if model is not None else "",
             exchange.policy,
             exchange.rule,
             _NAMES.get(exchange.status, "invalid"),

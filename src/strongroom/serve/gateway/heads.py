@@ -65,8 +65,9 @@ class Head(NamedTuple):
     expects_continue: bool
     json_length: int | None
     """``Inference-Header-Content-Length``: where binary tensor data begins in the body."""
-    nonce: str
     inline_receipt: bool
+    hashed: tuple[bytes, bytes, bytes]
+    """Method, target and nonce, as they go into the request's hash."""
 
 
 class _Collector:
@@ -115,10 +116,10 @@ def parse_head(raw: bytes, max_headers: int) -> Head:
         raise HeadError(400, "request: malformed head") from None
     if not seen.complete or seen.target != target or seen.repeated:
         raise HeadError(400, "request: ambiguous head")
-    return _read(parser.get_method().decode(), target.decode(), seen.headers)
+    return _read(parser.get_method(), target, seen.headers)
 
 
-def _read(method: str, target: str, headers: dict[bytes, bytes]) -> Head:
+def _read(method: bytes, target: bytes, headers: dict[bytes, bytes]) -> Head:
     host = headers.get(b"host")
     if host is None or _HOST.fullmatch(host) is None:
         raise HeadError(400, "request: needs one valid host header")
@@ -131,18 +132,18 @@ def _read(method: str, target: str, headers: dict[bytes, bytes]) -> Head:
         raise HeadError(417, "request: unknown expectation")
     length = _framing(method, headers)
     return Head(
-        method,
-        target,
+        method.decode(),
+        target.decode(),
         length,
         _keeps_alive(headers),
         expectation is not None and length != 0,
         _json_length(headers),
-        _nonce(headers),
         headers.get(b"strongroom-receipt") == b"inline",
+        (method, target, _nonce(headers)),
     )
 
 
-def _framing(method: str, headers: dict[bytes, bytes]) -> int:
+def _framing(method: bytes, headers: dict[bytes, bytes]) -> int:
     encoding = headers.get(b"transfer-encoding")
     length = headers.get(b"content-length")
     if encoding is not None:
@@ -155,11 +156,11 @@ def _framing(method: str, headers: dict[bytes, bytes]) -> int:
         if _LENGTH.fullmatch(length) is None:
             raise HeadError(400, "request: content-length is not a number")
         size = int(length)
-    elif method == "POST":
+    elif method == b"POST":
         raise HeadError(411, "request: a body needs its length")
     else:
         size = 0
-    if size and method != "POST":
+    if size and method != b"POST":
         raise HeadError(400, "request: only POST takes a body")
     return size
 
@@ -181,13 +182,13 @@ def _json_length(headers: dict[bytes, bytes]) -> int | None:
     return int(text)
 
 
-def _nonce(headers: dict[bytes, bytes]) -> str:
+def _nonce(headers: dict[bytes, bytes]) -> bytes:
     text = headers.get(b"strongroom-nonce")
     if text is None:
-        return ""
+        return b""
     if _NONCE.fullmatch(text) is None:
         raise HeadError(400, f"request: strongroom-nonce is not 1 to {MAX_NONCE_CHARS} plain characters")
-    return text.decode()
+    return text
 
 
 def _explain(raw: bytes) -> HeadError:

@@ -61,6 +61,8 @@ class Link:
         self.model = model
         self.protocol = ModelProtocol(model.name, model.version, model.schema, limits.max_rows)
         self._schema = model.schema
+        self._is_fixed = all(-1 not in spec.shape[1:] for spec in model.schema.inputs)
+        """Whether rows of all requests have the same shape."""
         self._limits = limits
         self._loop = loop
         self._outcomes = outcomes
@@ -117,12 +119,12 @@ class Link:
     def _lose(self) -> None:
         self._suspect()
         self._detach()
-        self._outcomes.lost(str(self.model.id))
+        self._outcomes.lost(self.model.key)
 
     # -- requests --------------------------------------------------------------------------------------
 
     def offer(self, exchange: Exchange) -> None:
-        """Queue a parsed request, or settle it at once if it cannot be taken; `pump` sends."""
+        """Queue a parsed request for `pump`, or refuse it if it cannot be taken now."""
         if self._socket is None:
             exchange.refuse(503, _NO_WORKER)
         elif len(self._queue) >= self._limits.queue_limit:
@@ -131,8 +133,6 @@ class Link:
             exchange.refuse(400, _QUARANTINED)
         else:
             self._queue.append(exchange)
-            return
-        self._outcomes.settle(exchange)
 
     def pump(self) -> None:
         """Send as many batches as the worker may have; what waits longer joins the next one."""
@@ -156,7 +156,7 @@ class Link:
         if oldest is not None and now_s - oldest.sent_at_s > self._limits.deadline_s:
             self._suspect()
             self._detach()
-            self._outcomes.stuck(str(self.model.id))
+            self._outcomes.stuck(self.model.key)
 
     def _expire(self, exchange: Exchange, now_s: float) -> None:
         if not exchange.status and now_s > exchange.deadline_s:
@@ -177,7 +177,7 @@ class Link:
                     self._outcomes.settle(exchange)
                 continue
             request = _request(exchange)
-            trailing = [array.shape[1:] for array in request.inputs]
+            trailing = None if self._is_fixed else [array.shape[1:] for array in request.inputs]
             alone = exchange.alone or not self._schema.by_rows or self._is_suspect(exchange)
             if group and (alone or trailing != shape or rows + request.rows > self._limits.max_rows):
                 break

@@ -22,6 +22,9 @@ _INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUT_KEYS = frozenset({"name", "parameters"})
 _REQUEST_PARAMETERS = frozenset({"binary_data_output", "timeout"})
 _NUMERIC = frozenset("fiub")
+_PLAIN_KEYS = 4
+_PLAIN_QUOTES = 2 * (1 + _PLAIN_KEYS + 2)
+"""Around ``inputs``, the four names of a tensor, and the texts of two of them."""
 _NO_PARAMETERS: dict[str, Any] = {}
 
 
@@ -44,24 +47,37 @@ class InferRequest(NamedTuple):
     timeout_s: float | None
 
 
+class Column(NamedTuple):
+    """One output of a batch as text."""
+
+    rows: list[bytes]
+    """The elements of each row, without brackets."""
+    middle: bytes
+    """What stands between the number of rows and the data of an answer."""
+
+
 class Renderer:
     """The outputs of one batch, turned to text once for all requests in it."""
 
-    __slots__ = ("_outputs", "_rows")
+    __slots__ = ("_columns", "_outputs")
 
     def __init__(self, outputs: Mapping[str, Array]) -> None:
         self._outputs = outputs
-        self._rows: dict[str, list[bytes]] = {}
+        self._columns: dict[str, Column | None] = {}
 
-    def data(self, name: str, start: int, stop: int) -> bytes:
-        """Return rows ``start`` to ``stop`` of an output as a flat JSON list. Raises InvalidError."""
-        rows = self._rows.get(name)
-        if rows is None:
+    def column(self, name: str) -> Column | None:
+        """Return the output row by row, or None if it has to be rendered piece by piece.
+
+        Raises:
+            InvalidError: it has no JSON form.
+        """
+        try:
+            return self._columns[name]
+        except KeyError:
             array = self._outputs[name]
-            if array.ndim not in (1, 2) or array.dtype.kind not in _NUMERIC or not array.size:
-                return _dump(to_json(name, array[start:stop]))
-            rows = self._rows[name] = _render_rows(name, array)
-        return b"[" + b",".join(rows[start:stop]) + b"]"
+            plain = array.ndim in (1, 2) and array.dtype.kind in _NUMERIC and array.size > 0
+            column = self._columns[name] = _render(name, array) if plain else None
+            return column
 
     def array(self, name: str, start: int, stop: int) -> Array:
         return self._outputs[name][start:stop]
@@ -72,8 +88,8 @@ class WholeRenderer(Renderer):
 
     __slots__ = ()
 
-    def data(self, name: str, start: int, stop: int) -> bytes:
-        return _dump(to_json(name, self._outputs[name]))
+    def column(self, name: str) -> Column | None:
+        return None
 
     def array(self, name: str, start: int, stop: int) -> Array:
         return self._outputs[name]
@@ -86,7 +102,9 @@ class ModelProtocol:
         "_all_binary",
         "_all_json",
         "_answer",
+        "_beginnings",
         "_inputs",
+        "_only",
         "_outputs",
         "_places",
         "_schema",
@@ -97,8 +115,15 @@ class ModelProtocol:
         self._schema = schema
         self.max_rows = min(schema.max_rows, max_rows)
         self._inputs = {spec.name: spec for spec in schema.inputs}
+        only = schema.inputs[0]
+        self._only = only if len(schema.inputs) == 1 and only.dtype != "BYTES" else None
         self._places = {spec.name: place for place, spec in enumerate(schema.inputs)}
         self._outputs = {spec.name: spec for spec in schema.outputs}
+        self._beginnings = {
+            spec.name: b'{"name":%b,"datatype":"%b","shape":['
+            % (orjson.dumps(spec.name), spec.dtype.encode())
+            for spec in schema.outputs
+        }
         self._all_json = tuple(Wanted(spec, False) for spec in schema.outputs)
         self._all_binary = tuple(Wanted(spec, True) for spec in schema.outputs)
         self._answer = orjson.dumps({"model_name": name, "model_version": version})[:-1]
@@ -111,6 +136,10 @@ class ModelProtocol:
         """
         text, binary = _split(body, json_length)
         request = _load(text)
+        if self._only is not None and binary is None:
+            found = self._parse_plain(self._only, request, text)
+            if found is not None:
+                return found
         parameters = _parameters(request, "request", _REQUEST_PARAMETERS)
         inputs, strings = self._parse_inputs(request.get("inputs"), binary)
         wanted, names = self._parse_outputs(request, parameters)
@@ -124,6 +153,27 @@ class ModelProtocol:
             _require_names_once(text)
         return InferRequest(identifier, inputs, self._count_rows(inputs), wanted, _timeout_s(parameters))
 
+    def _parse_plain(self, spec: TensorSpec, request: dict[str, Any], text: bytes) -> InferRequest | None:
+        """The form that nearly all requests have, quickly; None sends any other through the long way."""
+        inputs = request.get("inputs")
+        if len(request) != 1 or type(inputs) is not list or len(inputs) != 1:
+            return None
+        tensor = inputs[0]
+        if (
+            type(tensor) is not dict
+            or len(tensor) != _PLAIN_KEYS
+            or tensor.get("name") != spec.name
+            or tensor.get("datatype") != spec.dtype
+            or "parameters" in tensor
+            or text.count(b'"') != _PLAIN_QUOTES
+            or b"\\" in text
+        ):
+            return None
+        may_hold_bools = b"true" in text or b"false" in text
+        array = from_json(spec, tensor.get("shape"), tensor.get("data"), may_hold_bools=may_hold_bools)
+        rows = len(array) if self._schema.by_rows else 1
+        return InferRequest(None, [array], rows, self._all_json, None) if rows <= self.max_rows else None
+
     def build(
         self, request: InferRequest, renderer: Renderer, start: int, stop: int
     ) -> tuple[bytes, int | None]:
@@ -135,28 +185,24 @@ class ModelProtocol:
         parts = [self._answer]
         if request.id is not None:
             parts += (b',"id":', orjson.dumps(request.id))
-        parts.append(b',"outputs":[')
         tail: list[bytes] = []
-        comma = b""
+        begin = b',"outputs":['
         for spec, binary in request.wanted:
-            array = renderer.array(spec.name, start, stop)
-            shape = ",".join(map(str, array.shape))
-            parts.append(
-                b'%b{"name":%b,"datatype":"%b","shape":[%b],'
-                % (comma, orjson.dumps(spec.name), spec.dtype.encode(), shape.encode())
-            )
-            comma = b","
-            if binary:
-                data = to_binary(array)
-                tail.append(data)
-                parts.append(b'"parameters":{"binary_data_size":%d}}' % len(data))
+            parts += (begin, self._beginnings[spec.name])
+            begin = b","
+            column = None if binary else renderer.column(spec.name)
+            if column is None:
+                parts.append(
+                    _render_piece(spec.name, renderer.array(spec.name, start, stop), tail, binary=binary)
+                )
+            elif stop - start == 1:
+                parts.append(b"1%b%b]}" % (column.middle, column.rows[start]))
             else:
-                parts += (b'"data":', renderer.data(spec.name, start, stop), b"}")
+                data = b",".join(column.rows[start:stop])
+                parts.append(b"%d%b%b]}" % (stop - start, column.middle, data))
         parts.append(b"]}")
-        if not tail:
-            return b"".join(parts), None
         head = b"".join(parts)
-        return b"".join([head, *tail]), len(head)
+        return (b"".join([head, *tail]), len(head)) if tail else (head, None)
 
     def _parse_inputs(self, values: object, binary: memoryview | None) -> tuple[list[Array], int]:
         """Return the inputs in the schema's order, and how many quoted names and strings spelled them."""
@@ -307,11 +353,23 @@ def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _render_rows(name: str, array: Array) -> list[bytes]:
-    """Return the elements of each row as JSON, without brackets."""
+def _render(name: str, array: Array) -> Column:
+    """Turn a whole batch of one or two dimensions into text at once."""
     to_json(name, array)
     text = _dump(np.ascontiguousarray(array))
-    return text[2:-2].split(b"],[") if array.ndim == 2 else text[1:-1].split(b",")
+    if array.ndim == 1:
+        return Column(text[1:-1].split(b","), b'],"data":[')
+    return Column(text[2:-2].split(b"],["), b',%d],"data":[' % array.shape[1])
+
+
+def _render_piece(name: str, array: Array, tail: list[bytes], *, binary: bool) -> bytes:
+    """Return an output from its shape on; binary data is appended to ``tail``."""
+    shape = ",".join(map(str, array.shape)).encode()
+    if binary:
+        data = to_binary(array)
+        tail.append(data)
+        return b'%b],"parameters":{"binary_data_size":%d}}' % (shape, len(data))
+    return b'%b],"data":%b}' % (shape, _dump(to_json(name, array)))
 
 
 def _dump(value: Any) -> bytes:

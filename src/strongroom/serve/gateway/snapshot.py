@@ -21,12 +21,12 @@ _KEYS = frozenset(
 class ServedModel:
     """One model version as callers see it."""
 
-    id: ModelId
-    digest: Digest
-    schema: Schema
+    key: str
+    """Family and version, ``fraud@1.2.0``; this and the others as text, for they are written all the time."""
     name: str
-    """Of the family, as routes and answers spell it."""
     version: str
+    digest: str
+    schema: Schema
 
 
 class _Cached(NamedTuple):
@@ -92,15 +92,14 @@ class Snapshot:
 
     def _add_model(self, value: Mapping[str, Any]) -> None:
         identifier = ModelId.parse(value["model"])
-        version = str(identifier.version)
-        model = ServedModel(
-            identifier,
-            Digest.parse(value["digest"]),
-            Schema.parse(value["schema"]),
+        key = str(identifier)
+        self.models[key] = model = ServedModel(
+            key,
             identifier.family,
-            version,
+            str(identifier.version),
+            str(Digest.parse(value["digest"])),
+            Schema.parse(value["schema"]),
         )
-        self.models[str(identifier)] = model
         if value["default"]:
             self.models[identifier.family] = model
 
