@@ -1,6 +1,7 @@
 """Trains the two models of the demonstration with scikit-learn and exports them to ONNX.
 
-`python -m demo.train FOLDER` writes, for each model, ``<name>.onnx`` and ``<name>-rows.json``: a JSON list
+`python -m demo.train FOLDER [NAME...]` writes, for each model (or those named), ``<name>.onnx`` and
+``<name>-rows.json``: a JSON list
 with one object a row, from input name to value (a number or a string where the input holds one a row, else
 a list). That is the form that `strongroom predict` reads.
 
@@ -174,11 +175,13 @@ def _plain(values: np.ndarray[Any, Any]) -> Any:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 1:
-        print("usage: python -m demo.train FOLDER", file=sys.stderr)
+    trainings = {"fraud": train_fraud, "tumour": train_tumour}
+    names = arguments[1:] or list(trainings)
+    if not arguments or not set(names) <= trainings.keys():
+        print(f"usage: python -m demo.train FOLDER [{'|'.join(trainings)}]...", file=sys.stderr)
         return 2
-    for train in (train_fraud, train_tumour):
-        exported = train()
+    for name in names:
+        exported = trainings[name]()
         path = exported.write(Path(arguments[0]))
         print(describe(exported))
         print(f"  {path} and {path.with_name(path.stem + '-rows.json').name}")

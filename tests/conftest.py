@@ -1,9 +1,13 @@
 """What all tests share: no network beyond this machine, no leftovers, sample models at hand."""
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+# onnxruntime reports home by default and keeps a database of what it did; read when it is first imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 from hypothesis import HealthCheck, settings

@@ -140,7 +140,7 @@ def _spawn(command: list[str], folder: Path, **environment: str) -> subprocess.P
             stdout=output,
             stderr=output,
             cwd=folder,
-            env={**os.environ, **environment},
+            env={**os.environ, "ORT_DISABLE_TELEMETRY": "1", **environment},
             start_new_session=True,
         )
 

@@ -189,6 +189,7 @@ class Action(StrEnum):
     ADD_IDENTITY = "add-identity"
     RENEW_IDENTITY = "renew-identity"
     REVOKE_IDENTITY = "revoke-identity"
+    EXPORT_IDENTITY = "export-identity"
     GRANT = "grant"
     REVOKE_GRANT = "revoke-grant"
     ROTATE_KEY = "rotate-key"

@@ -17,10 +17,11 @@ from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.memory.memfd import MemfdProvider
 from strongroom.adapters.records.sql import SqlRecords
-from strongroom.errors import InvalidError, OutageError
+from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows.establish import Founder, establish
 from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
 from strongroom.settings import FILE_NAME
+from strongroom.trust.certificates import public_key_of
 from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
 from strongroom.trust.signatures import PublicKey
 
@@ -105,11 +106,15 @@ def _furnish(home: Path, passphrase: str, founder: Founder) -> None:
 
 def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vault:
     records = SqlRecords.open(home / CATALOG)
+    blobs = LocalBlobStore(home / BLOBS)
+    blobs.sweep()
+    if keys is not None:
+        _require_own(root, keys)
     vault = Vault(
         trust_root=root,
         clock=SystemClock(),
         entropy=SystemEntropy(),
-        blobs=LocalBlobStore(home / BLOBS),
+        blobs=blobs,
         records=records,
         log=LocalLog(home / LOG, root.log_origin, remembered=records.head),
         journals=LocalJournals(home / JOURNALS),
@@ -121,6 +126,16 @@ def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vaul
         vault.keys = vault.signers = vault.tls_keys = keys
         vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
     return vault
+
+
+def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:
+    """The keystore's keys are the anchor: a trust root and a log put in place of ours are somebody else's."""
+    own_log = PublicKey.from_pem(keys.signer(LOG_KEY).public_pem)
+    own_ca = PublicKey.from_pem(keys.signer(CA_KEY).public_pem)
+    if root.log_public_key.key_id != own_log.key_id or public_key_of(root.ca_pem).key_id != own_ca.key_id:
+        raise RejectedError(
+            f"{TRUST_ROOT}: names other keys than the keystore holds", hint="restore it from a backup"
+        )
 
 
 def _read_trust_root(home: Path) -> TrustRoot:

@@ -10,6 +10,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import home, log, models, people, serving
+from strongroom.cli.hardening import harden
 from strongroom.errors import StrongroomError
 
 BUG_EXIT_CODE = 70
@@ -46,6 +47,7 @@ def _root(
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run one command; exit 0, or as the family of the failure says (STYLE section 3)."""
     given = sys.argv[1:] if arguments is None else arguments
+    harden()
     try:
         code = app(given, standalone_mode=False, prog_name="strongroom")
         sys.stdout.flush()
@@ -78,7 +80,11 @@ def _end_otherwise(error: Exception) -> NoReturn:
     if isinstance(code, int):
         explain = getattr(error, "format_message", None)
         message = explain() if callable(explain) else str(error)
+        message = message.replace("Value error, ", "", 1)
         context = getattr(error, "ctx", None)
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stderr.write(f"{message}\n")
+            sys.exit(code)
         if message:
             sys.stderr.write(f"error: {message[0].lower()}{message[1:].rstrip('.')}\n")
         if context is not None:

@@ -148,9 +148,7 @@ def revoke_grant(
     _done(desk, grant_id, "ended", desk.open().end_grant(grant_id, reason, dry_run=dry_run), dry_run)
 
 
-def list_grants(
-    desk: Desk, principal: Annotated[str | None, typer.Argument(metavar="[NAME]")] = None
-) -> None:
+def list_grants(desk: Desk, principal: Annotated[str | None, typer.Argument(metavar="NAME")] = None) -> None:
     """All grants, or one principal's, ended ones included."""
     room = desk.open()
     records = room.grants(principal)

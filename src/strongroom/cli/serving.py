@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +30,7 @@ def add_to(app: typer.Typer) -> None:
 
 def serve(
     desk: Desk,
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Families, or family@version.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Families, or family@version.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: settings]")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.  [default: settings]")
@@ -62,10 +63,10 @@ def serve(
             room.acting,
             str(room.home / JOURNALS),
             models,
-            Notices(ready, lambda text: desk.notes.print(text, markup=False)),
+            Notices(ready, lambda text: _note(desk, text)),
         )
         supervisor.run()
-    desk.notes.print("stopped", markup=False)
+    _note(desk, "stopped")
 
 
 def predict(
@@ -167,6 +168,12 @@ def _tell_ready(desk: Desk, acting: str, name: str, port: int, supervisor: Super
         f"              {url}/v2/models/{family}",
         "stop     Ctrl-C",
     )
+
+
+def _note(desk: Desk, text: str) -> None:
+    """Say it if anyone listens: a reader that is gone must not end the service."""
+    with suppress(OSError):
+        desk.notes.print(text, markup=False)
 
 
 def _facts_to_json(facts: ReceiptFacts) -> dict[str, Any]:

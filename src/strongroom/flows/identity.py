@@ -1,5 +1,6 @@
 """Identities: add, renew and revoke the key pairs with certificates that people and services are."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from strongroom.errors import InvalidError
@@ -111,6 +112,37 @@ def revoke_identity(vault: Vault, actor: str, name: str, reason: str, *, dry_run
         )
     sync_catalog(vault)
     return index
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a stock client needs to be an identity; ``key_pem`` is secret."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+    ca_pem: bytes
+
+
+def export_identity(vault: Vault, actor: str, name: str) -> Credentials:
+    """Hand out an identity's certificate and private key, recorded before it happens; one's own, or as admin.
+
+    Raises:
+        DeniedError: the actor may not.
+        InvalidError: no such identity.
+    """
+    with vault.locks.hold(CONTROL_LOCK):
+        authority = read_authority(vault)
+        decision = require_permission(vault, authority, actor, Action.EXPORT_IDENTITY, "*", subject=name)
+        identity = _require_identity(authority, name)
+        event = build_event(
+            vault, moment(vault, authority), actor, Action.EXPORT_IDENTITY, name, rule=decision.rule
+        )
+        record(vault, event)
+    return Credentials(
+        identity.certificate_pem.encode(),
+        vault.require_tls_keys().private_pem(identity_key(name)),
+        vault.trust_root.ca_pem,
+    )
 
 
 def _require_identity(authority: Authority, name: str) -> Identity:

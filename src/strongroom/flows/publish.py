@@ -5,7 +5,7 @@ inspection one file and seal another.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedEr
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.keyfile import WrappedKey, data_key_context
-from strongroom.flows.unsealing import Progress, unseal_entries
+from strongroom.flows.unsealing import Progress, opened, unseal_entries
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     SIGNING_KEY,
@@ -30,7 +30,7 @@ from strongroom.flows.vault import (
     require_permission,
 )
 from strongroom.guard.schema import Schema
-from strongroom.ports import BlobReader, ModelSource, Trial
+from strongroom.ports import ModelSource, Trial
 from strongroom.trust.authority import Authority
 from strongroom.trust.oms import build_bundle
 from strongroom.trust.statement import SealStatement, sign_statement
@@ -178,18 +178,13 @@ def _manifest(sealed: Sequence[SealedEntry]) -> Manifest:
 def _inspect_sealed(
     vault: Vault, offer: Offer, sealed: Sequence[SealedEntry], data_key: bytes
 ) -> tuple[Inspection, Schema | None]:
-    readers: list[BlobReader] = []
-    try:
+    with ExitStack() as open_files:
         entries = {}
         for entry in sealed:
-            blob = vault.blobs.open(entry.object)
-            readers.append(blob)
-            reader = SealedReader(blob.read_into, data_key, entry, offer.model)
+            blob = open_files.enter_context(opened(vault, entry))
+            reader = open_files.enter_context(SealedReader(blob.read_into, data_key, entry, offer.model))
             entries[entry.path] = (reader.read_at, entry.size_bytes)
         inspection = inspect(entries)
-    finally:
-        for blob in readers:
-            blob.close()
     if offer.schema is not None:
         schema: Schema | None = Schema.parse(offer.schema)
     elif inspection.servable:

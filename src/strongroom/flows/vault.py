@@ -136,8 +136,17 @@ def read_authority(vault: Vault) -> Authority:
         raise RejectedError(
             "log: records differ from the signed checkpoint", hint="run: strongroom log verify"
         )
+    if state.size == 0:
+        _require_own(vault.trust_root, replayed.authority)
     vault.replayed = replayed
     return replayed.authority
+
+
+def _require_own(root: TrustRoot, authority: Authority) -> None:
+    """The log's first record names the anchors of this home; the trust root beside it must be the same."""
+    named = (authority.trust_domain, authority.ca_pem, authority.log_origin, authority.log_public_pem)
+    if named != (root.trust_domain, root.ca_pem, root.log_origin, root.log_public_key.pem):
+        raise RejectedError("trust root: is not the one that this log began with")
 
 
 def _replay(vault: Vault, state: Replayed, size: int, remembered: tuple[int, bytes] | None) -> Replayed:

@@ -191,18 +191,16 @@ class Strongroom:
         Raises:
             InvalidError: no such identity, or one of the files exists.
         """
-        vault = self.unlock()
-        known = self._require_identity(vault, name)
         target = Path(folder)
+        paths = [target / f"{name}.pem", target / f"{name}.key", target / CA_CERTIFICATE]
+        for path in paths:
+            if path.exists():
+                raise InvalidError(f"{path}: exists already", hint="choose another folder")
+        given = identity.export_identity(self.unlock(), self.acting, name)
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files = {
-            target / f"{name}.pem": known.certificate_pem.encode(),
-            target / f"{name}.key": vault.require_tls_keys().private_pem(identity_key(name)),
-            target / CA_CERTIFICATE: vault.trust_root.ca_pem,
-        }
-        for path, content in files.items():
+        for path, content in zip(paths, (given.certificate_pem, given.key_pem, given.ca_pem), strict=True):
             _write_private(path, content)
-        return list(files)
+        return paths
 
     def grant(
         self,
@@ -264,8 +262,11 @@ class Strongroom:
 
     # -- serving ---------------------------------------------------------------------------------------
 
-    def client(self, url: str | None = None) -> Client:
-        """A client that calls as the acting identity; its key goes from the keystore into memory only."""
+    def client(self, url: str | None = None, model: str | None = None) -> Client:
+        """A client that calls as the acting identity; its key goes from the keystore into memory only.
+
+        Without ``url`` it calls what this home serves here, preferably the server of ``model``.
+        """
         vault = self.unlock()
         known = self._require_identity(vault, self.acting)
         if not known.valid_credentials(moment(vault, read_authority(vault))):
@@ -275,7 +276,7 @@ class Strongroom:
         key = vault.require_tls_keys().private_pem(identity_key(self.acting))
         path, descriptor = memory_file(known.certificate_pem.encode() + key)
         try:
-            return Client(url or self._own_url(), ca=self.home / CA_CERTIFICATE, certificate=path)
+            return Client(url or self._own_url(model), ca=self.home / CA_CERTIFICATE, certificate=path)
         finally:
             os.close(descriptor)
 
@@ -283,7 +284,7 @@ class Strongroom:
         self, model: str, rows: Sequence[Any], *, url: str | None = None, receipt: bool = False
     ) -> Prediction:
         """Predict over the network as the acting identity."""
-        with self.client(url) as client:
+        with self.client(url, model) as client:
             return client.predict(model, rows, receipt=receipt)
 
     def status(self) -> dict[str, Any]:
@@ -317,9 +318,13 @@ class Strongroom:
                 return act(self.unlock())
             raise
 
-    def _own_url(self) -> str:
+    def _own_url(self, model: str | None) -> str:
         here = running.find_running(self.home)
-        return f"https://{here[0].name}:{here[0].port}" if here else DEFAULT_URL
+        if not here:
+            return DEFAULT_URL
+        wanted = [one for one in here if any(model in (name, name.partition("@")[0]) for name in one.models)]
+        chosen = (wanted or here)[0]
+        return f"https://{chosen.name}:{chosen.port}"
 
     @staticmethod
     def _require_identity(vault: Vault, name: str) -> Identity:

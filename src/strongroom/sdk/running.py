@@ -2,12 +2,15 @@
 
 import fcntl
 import os
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import orjson
+
+from strongroom.errors import OutageError
 
 FOLDER = "run"
 MAX_FILE_BYTES = 64 * 2**10
@@ -29,13 +32,21 @@ class Announcement:
     """A place in the list while the block runs; a file that a dead holder left behind counts for nothing."""
 
     def __init__(self, home: Path) -> None:
-        self._path = home / FOLDER / f"{os.getpid()}.json"
+        # In two containers that share a home, two processes may have the same number.
+        self._path = home / FOLDER / f"{os.getpid()}-{secrets.token_hex(4)}.json"
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        """Raises OutageError if the home cannot be written."""
+        draft = self._path.with_suffix(".draft")
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # Locked before it has its name, or `find_running` could sweep it in between.
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            draft.rename(self._path)
+        except OSError as error:
+            raise OutageError(f"{self._path.parent}: {error.strerror}") from None
         return self
 
     def say(self, running: Running) -> None:

@@ -51,6 +51,7 @@ MATRIX: dict[Action, dict[Role, str]] = {
     Action.ADD_IDENTITY: {A: "admin-manages"},
     Action.RENEW_IDENTITY: {A: "admin-manages"},
     Action.REVOKE_IDENTITY: {A: "admin-manages"},
+    Action.EXPORT_IDENTITY: {A: "admin-manages"},
     Action.GRANT: {A: "admin-manages-grants"},
     Action.REVOKE_GRANT: {A: "admin-manages-grants"},
     Action.ROTATE_KEY: {A: "admin-manages"},
