@@ -1,9 +1,8 @@
 """Trains the two models of the demonstration with scikit-learn and exports them to ONNX.
 
 `python -m demo.train FOLDER [NAME...]` writes, for each model (or those named), ``<name>.onnx`` and
-``<name>-rows.json``: a JSON list
-with one object a row, from input name to value (a number or a string where the input holds one a row, else
-a list). That is the form that `strongroom predict` reads.
+``<name>-rows.json``: a JSON list with one object a row, from input name to value (a number or a string where
+the input holds one a row, else a list). That is the form that `strongroom predict` reads.
 
 fraud   one input a column: 4 of strings, 9 of numbers (demo/transactions.py); a random forest
 tumour  one input ``x`` FP32 [N, 30]: scikit-learn's breast-cancer measurements; a scaled linear model
