@@ -302,6 +302,9 @@ class JournalFiles(Protocol):
             RejectedError: there is no such journal.
         """
 
+    def is_held(self, name: str) -> bool:
+        """Whether a gateway, of whichever supervisor, may still append to it. Once False, it stays so."""
+
     def close(self, name: str) -> None:
         """Set a journal aside whose gateway is gone and whose batches are all folded; once more is no error.
 

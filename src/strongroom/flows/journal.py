@@ -63,25 +63,42 @@ class Folding:
     _readers: dict[str, JournalReader] = field(default_factory=dict)
     _pending: dict[str, list[BatchHead]] = field(default_factory=dict)
 
-    def fold(self, live: str | None = None) -> int:
+    def fold(self) -> int:
         """Fold every batch that is not yet in the log; returns how many were.
 
-        ``live`` is the journal that a gateway still writes; all others are closed once they are folded.
+        A journal whose gateway is gone is closed once it is folded.
 
         Raises:
-            RejectedError: a journal was altered; nothing after the good part is folded.
+            RejectedError: a journal was altered; its good part and all other journals are folded.
             OutageError: the log could not be written; the next call goes on.
         """
         folded = 0
+        altered = None
         for name in self.vault.journals.open_names():
-            journal = read_authority(self.vault).journals.get(name)
-            if journal is None:
-                continue  # opened but never certified: it cannot hold an answer that anyone received
+            try:
+                folded += self._fold_journal(name)
+            except RejectedError as error:
+                altered = altered or error
+        if altered is not None:
+            raise altered
+        return folded
+
+    def _fold_journal(self, name: str) -> int:
+        journal = read_authority(self.vault).journals.get(name)
+        if journal is None:
+            return 0  # opened but never certified: it cannot hold an answer that anyone received
+        # Asked before reading: what nobody holds cannot grow behind the last batch that is read.
+        held = self.vault.journals.is_held(name)
+        try:
             self._read(name, journal)
-            folded += self._fold_pending(name)
-            if name != live:
-                self._readers.pop(name, None)
-                self.vault.journals.close(name)
+        except RejectedError:
+            self._fold_pending(name)
+            raise
+        folded = self._fold_pending(name)
+        if not held:
+            self._readers.pop(name, None)
+            self._pending.pop(name, None)
+            self.vault.journals.close(name)
         return folded
 
     def _read(self, name: str, journal: Journal) -> None:

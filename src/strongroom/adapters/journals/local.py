@@ -1,5 +1,9 @@
-"""Journals in a local folder: ``<id>.journal`` while open, in ``closed/`` afterwards."""
+"""Journals in a local folder: ``<id>.journal`` while open, in ``closed/`` afterwards.
 
+A gateway holds a flock(2) on its journal for as long as it lives, and from before the file has its name.
+"""
+
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,8 +27,10 @@ class LocalJournals:
         return _names(self._folder)
 
     def names(self) -> list[str]:
+        # The open ones are listed first, so that none escapes that is closed in between.
+        still_open = _names(self._folder)
         closed = _names(self._folder / CLOSED)
-        return [*closed, *(name for name in _names(self._folder) if name not in closed)]
+        return [*closed, *(name for name in still_open if name not in closed)]
 
     def read(self, name: str, offset: int, limit: int) -> bytes:
         require_name(name)
@@ -36,6 +42,21 @@ class LocalJournals:
                 except FileNotFoundError:
                     continue
         raise missing(name)
+
+    def is_held(self, name: str) -> bool:
+        path = self._open_path(require_name(name))
+        with _translated(name):
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return False  # another supervisor has closed it
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(descriptor)
+        return False
 
     def close(self, name: str) -> None:
         source, target = self._open_path(require_name(name)), self._closed_path(name)

@@ -8,6 +8,7 @@ class MemoryJournals:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.held: set[str] = set()
         self._closed: list[str] = []
 
     def open_names(self) -> list[str]:
@@ -21,6 +22,9 @@ class MemoryJournals:
         if require_name(name) not in self.files:
             raise missing(name)
         return self.files[name][offset : offset + limit]
+
+    def is_held(self, name: str) -> bool:
+        return require_name(name) in self.held
 
     def close(self, name: str) -> None:
         if require_name(name) not in self.files:

@@ -1,6 +1,7 @@
 """The gateway's journal on disk: a batch is written and durable before one of its answers leaves (I4)."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 
@@ -43,13 +44,21 @@ class Book:
         return disk.f_bavail * disk.f_frsize >= ROOM_BYTES and not disk.f_flag & os.ST_RDONLY
 
     def open(self, folder: int) -> None:
-        """Create the file in the folder that the descriptor names. Raises OutageError."""
+        """Create the file in the folder that the descriptor names. Raises OutageError.
+
+        It is locked before it has its name: whoever finds it unlocked knows that its gateway is gone.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        draft = f".{self.name}.draft"
         try:
-            self._file = os.open(f"{self.name}{SUFFIX}", flags, 0o600, dir_fd=folder)
+            self._file = os.open(draft, flags, 0o600, dir_fd=folder)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._append(self._writer.header)
+            os.rename(draft, f"{self.name}{SUFFIX}", src_dir_fd=folder, dst_dir_fd=folder)
             os.fsync(folder)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(draft, dir_fd=folder)
             raise OutageError(f"journal: cannot be opened: {error.strerror}") from None
 
     def write(self, records: list[Record]) -> Batch:
