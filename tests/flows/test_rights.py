@@ -12,7 +12,7 @@ from strongroom.flows.identity import add_identity, renew_identity, revoke_ident
 from strongroom.flows.inventory import list_versions, show_version
 from strongroom.flows.publish import publish
 from strongroom.flows.release import release, verify
-from strongroom.flows.serving import Served, record_serving
+from strongroom.flows.serving import Served, record_start
 from strongroom.flows.vault import read_authority
 from strongroom.flows.withdraw import retire, revoke
 from strongroom.values import Action, ModelId, Role, State
@@ -41,7 +41,7 @@ DAY = timedelta(days=1)
 
 def _serve(scene: Scene, who: str) -> None:
     authority = read_authority(scene.vault)
-    record_serving(scene.vault, who, [Served.choose(scene.vault, authority, "fraud")], "start")
+    record_start(scene.vault, who, [Served.choose(scene.vault, authority, "fraud")], [])
 
 
 def _end(scene: Scene, who: str) -> None:

@@ -13,7 +13,7 @@ from strongroom.flows.identity import add_identity, renew_identity, revoke_ident
 from strongroom.flows.journal import Folding, certify_journal
 from strongroom.flows.publish import publish
 from strongroom.flows.release import release, verify
-from strongroom.flows.serving import Served, record_serving
+from strongroom.flows.serving import Served, record_start
 from strongroom.flows.vault import Vault, read_authority
 from strongroom.flows.withdraw import retire, revoke
 from strongroom.trust.authority import Authority
@@ -96,7 +96,7 @@ def _fold(scene: Scene, vault: Vault) -> None:
 
 def _serve(scene: Scene, vault: Vault) -> None:
     authority = read_authority(vault)
-    record_serving(vault, OPERATOR, [Served.choose(vault, authority, "fraud")], "start")
+    record_start(vault, OPERATOR, [Served.choose(vault, authority, "fraud")], [])
 
 
 VERBS = [

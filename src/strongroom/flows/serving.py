@@ -80,25 +80,35 @@ def still_served(authority: Authority, served: Served) -> bool:
     return known is not None and known.state is State.APPROVED and str(known.statement) == served.statement
 
 
-def record_serving(
-    vault: Vault, actor: str, served: list[Served], what: str, insecure: list[str] | None = None
-) -> None:
-    """Record that serving starts or stops, and with which insecure choices (I10)."""
+def record_start(vault: Vault, actor: str, served: list[Served], insecure: list[str]) -> None:
+    """Record that serving starts, and with which insecure choices (I10). Raises DeniedError."""
     authority = read_authority(vault)
-    events = []
-    for one in served:
-        decision = require_permission(vault, authority, actor, Action.SERVE, str(one.model))
-        events.append(
-            build_event(
-                vault,
-                moment(vault, authority),
-                actor,
-                Action.SERVE,
-                str(one.model),
-                rule=decision.rule,
-                reason=what,
-                manifest=one.digest,
-                insecure=insecure or [],
-            )
+    rules = [require_permission(vault, authority, actor, Action.SERVE, str(one.model)).rule for one in served]
+    _record(vault, actor, served, "start", rules, insecure)
+
+
+def record_stop(vault: Vault, actor: str, served: list[Served]) -> None:
+    """Record that serving stops. That needs no right, or whoever lost theirs could not stop cleanly."""
+    _record(vault, actor, served, "stop", ["stop"] * len(served), [])
+
+
+def _record(
+    vault: Vault, actor: str, served: list[Served], what: str, rules: list[str], insecure: list[str]
+) -> None:
+    now = moment(vault, read_authority(vault))
+    events = [
+        build_event(
+            vault,
+            now,
+            actor,
+            Action.SERVE,
+            str(one.model),
+            rule=rule,
+            reason=what,
+            manifest=one.digest,
+            insecure=insecure,
         )
-    record(vault, *events)
+        for one, rule in zip(served, rules, strict=True)
+    ]
+    if events:
+        record(vault, *events)

@@ -73,7 +73,7 @@ def _send_packet(channel: socket.socket, payload: bytes, descriptors: Sequence[i
     try:
         channel.sendmsg([payload], rights)
     except OSError as error:
-        raise OutageError(f"control channel: {error.strerror}") from None
+        raise OutageError(f"control channel: {error.strerror or 'timed out'}") from None
 
 
 def _parse(data: bytes, descriptors: list[int]) -> dict[str, Any] | None:

@@ -12,6 +12,8 @@ from typing import Any
 from strongroom.errors import OutageError, RejectedError, shorten
 from strongroom.serve import control
 
+SEND_TIMEOUT_S = 5.0
+"""A child that takes no message for so long counts as gone: the supervisor must not hang with it."""
 _QUIET_ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "random"}
 
 
@@ -41,6 +43,7 @@ class Child:
             raise OutageError(f"{name}: cannot be started: {error.strerror}") from None
         finally:
             theirs.close()
+        ours.settimeout(SEND_TIMEOUT_S)
         return cls(name, process, ours)
 
     @property
@@ -68,9 +71,9 @@ class Child:
             self.kill()
             raise OutageError(f"{self.name}: silent for {timeout_s:g} s while starting, killed") from None
         except OSError as error:
+            self.kill()
             raise OutageError(f"{self.name}: {error.strerror}") from None
-        finally:
-            self.channel.settimeout(None)
+        self.channel.settimeout(SEND_TIMEOUT_S)
         if received is None:
             self.kill()
             raise OutageError(f"{self.name}: ended while starting, status {self.process.returncode}")

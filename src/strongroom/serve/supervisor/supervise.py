@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from strongroom.errors import OutageError, StrongroomError
+from strongroom.errors import OutageError, StrongroomError, shorten
 from strongroom.flows.journal import Folding
-from strongroom.flows.serving import Served, record_serving, still_served
+from strongroom.flows.serving import Served, record_start, record_stop, still_served
 from strongroom.flows.vault import Replayed, Vault, moment, read_authority
 from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
 from strongroom.serve.supervisor.gateway import Doors, Gateway
@@ -23,6 +23,10 @@ from strongroom.values import format_time
 
 TICK_S = 0.25
 SNAPSHOT_INTERVAL_S = 1.0
+SILENCE_S = 20.0
+"""A gateway that says nothing for so long hangs; it sends its statistics far more often."""
+LATE_S = 2.0
+"""A turn of the loop that took longer says nothing about the gateway: this process was held up itself."""
 BACKLOG = 1024
 
 
@@ -101,24 +105,26 @@ class Supervisor:
             try:
                 self._doors = Doors(listener.fileno(), folder)
                 self._address = listener.getsockname()[:2]
-                record_serving(
-                    self.vault, self.actor, self.served(), "start", self.settings.insecure_choices()
-                )
+                record_start(self.vault, self.actor, self.served(), self.settings.insecure_choices())
                 self._loop()
-                record_serving(self.vault, self.actor, self.served(), "stop")
+                record_stop(self.vault, self.actor, self.served())
             finally:
                 if self._gateway is not None:
                     self._gateway.child.kill()
                 os.close(folder)
 
     def _loop(self) -> None:
+        self._turned_at = time.monotonic()
         while not self._stopping:
             self._keep_gateway()
+            heard = False
             for key, _ in self._selector.select(TICK_S):
                 if key.fd == self._wake_read:
                     os.read(self._wake_read, 4096)
                 elif self._gateway is not None:
                     self._guarded(lambda gateway: gateway.hear(self._on_message))
+                    heard = True
+            self._require_lively(heard)
             self._fleet.look_after(self._on_worker, self._on_worker_failure)
             now = time.monotonic()
             if now >= self._next_snapshot:
@@ -148,6 +154,7 @@ class Supervisor:
         finally:
             os.close(certificate)
         self._gateway = gateway
+        self._heard_at = time.monotonic()
         self._selector.register(gateway.child.channel, selectors.EVENT_READ)
         self._push_snapshot()
         for slot in self._fleet.slots.values():
@@ -162,10 +169,25 @@ class Supervisor:
         try:
             act(gateway)
         except OutageError as error:
-            self._selector.unregister(gateway.child.channel)
-            gateway.child.kill()
-            self._gateway = None
-            self._plan_gateway(error.message)
+            self._end_gateway(gateway, error)
+
+    def _end_gateway(self, gateway: Gateway, why: OutageError) -> None:
+        """Make sure that it is gone, and plan the next one; before anybody was served, give up instead."""
+        self._selector.unregister(gateway.child.channel)
+        gateway.child.kill()
+        self._gateway = None
+        if not self._announced:
+            raise why
+        self._plan_gateway(why.message)
+
+    def _require_lively(self, heard: bool) -> None:
+        """End a gateway that hangs: nobody could tell it of a revocation, and nobody is answered."""
+        now = time.monotonic()
+        if heard or now - self._turned_at > LATE_S:
+            self._heard_at = now
+        self._turned_at = now
+        if self._gateway is not None and now - self._heard_at > SILENCE_S:
+            self._end_gateway(self._gateway, OutageError("gateway: says nothing any more"))
 
     def _plan_gateway(self, why: str) -> None:
         delay_s = RESTART_DELAYS_S[min(self._gateway_failures, len(RESTART_DELAYS_S) - 1)]
@@ -183,6 +205,11 @@ class Supervisor:
             case "worker-lost" | "worker-stuck" as kind:
                 self.notices.event(f"worker {message.get('model')}: {kind}")
                 self._fleet.lose(str(message.get("model")))
+            case "failed":
+                raise OutageError(f"gateway: {shorten(message.get('message', ''), 300)}")
+            case "refused":
+                # It would never be told again, and so might serve without a worker for good.
+                raise OutageError(f"gateway: refused {shorten(message.get('message', ''), 300)}")
             case "journal-failed":
                 self.notices.event(f"journal: cannot be written: {message.get('message')}")
 
@@ -220,10 +247,7 @@ class Supervisor:
         except StrongroomError as error:
             self.notices.event(error.message)
             return
-        for model, slot in self._fleet.slots.items():
-            if not slot.withdrawn and not still_served(authority, slot.served):
-                self._fleet.withdraw(model)
-                self.notices.event(f"{model}: withdrawn, no longer served")
+        withdrawn = [one for one in self.served() if not still_served(authority, one)]
         now = self.vault.clock.now()
         if self._tls.is_due(now):
             certificate = self._tls.descriptor(now)
@@ -236,14 +260,18 @@ class Supervisor:
             "time": format_time(moment(self.vault, authority)),
             "max_age_s": self.settings.serve.snapshot_max_age_s,
             "policy_version": policy_version(),
-            "models": [served.to_snapshot() for served in self.served()],
+            "models": [served.to_snapshot() for served in self.served() if served not in withdrawn],
             **authority.to_snapshot(moment(self.vault, authority)),
         }
+        # The gateway hears of it first, so that callers learn that a model is gone and not that it failed.
         self._guarded(lambda gateway: gateway.tell(snapshot))
+        for one in withdrawn:
+            self._fleet.withdraw(str(one.model))
+            self.notices.event(f"{one.model}: withdrawn, no longer served")
 
     def _fold(self) -> None:
         try:
-            self._folding.fold(self._gateway.journal if self._gateway is not None else None)
+            self._folding.fold()
         except StrongroomError as error:
             self.notices.event(f"journals: not folded: {error.message}")
 
