@@ -171,8 +171,8 @@ def _tell_ready(desk: Desk, acting: str, name: str, port: int, supervisor: Super
 
 
 def _note(desk: Desk, text: str) -> None:
-    """Say it if anyone listens: a reader that is gone must not end the service."""
-    with suppress(OSError):
+    """Say it if anyone listens: a reader that is gone must not end the service, as rich would have it."""
+    with suppress(OSError, SystemExit):
         desk.notes.print(text, markup=False)
 
 

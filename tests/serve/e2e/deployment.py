@@ -30,9 +30,13 @@ START_TIMEOUT_S = 90.0
 _HASTY = """
 from strongroom.serve.supervisor import fleet, supervise
 fleet.RESTART_DELAYS_S = supervise.RESTART_DELAYS_S = (0.0,)
-from strongroom.cli import main
-main()
 """
+# An hour is the shortest life of a server certificate; this one is due three seconds after each renewal.
+_RENEWING = """
+from strongroom.serve.supervisor import tls
+tls.RENEW_WHEN_LEFT = 3597 / 3600
+"""
+_MAIN = "from strongroom.cli import main; main()"
 
 
 def family_of(builder: Any) -> str:
@@ -115,21 +119,29 @@ class Server:
         deployment: Deployment,
         *names: str,
         port: int = 0,
+        identity: str = ADMIN,
         hasty: bool = False,
+        renewing: bool = False,
+        deaf: bool = False,
         wait: bool = True,
         **options: Any,
     ) -> "Server":
-        """Start it and wait until it says that it is ready. ``options`` go to the process."""
+        """Start it and wait until it says that it is ready.
+
+        ``hasty``: no waits between restarts. ``renewing``: its certificate every few seconds.
+        ``deaf``: nobody reads its standard error. ``options`` go to the process.
+        """
         reading, writing = os.pipe()
         os.write(writing, PASSPHRASE.encode() + b"\n")
         os.close(writing)
         notes = deployment.folder / f"notes-{time.monotonic_ns()}.txt"
-        how = ["-c", _HASTY] if hasty else ["-m", "strongroom"]
-        with notes.open("wb") as file:
+        changes = (_HASTY if hasty else "") + (_RENEWING if renewing else "")
+        how = ["-c", changes + _MAIN] if changes else ["-m", "strongroom"]
+        with _stderr(notes, deaf=deaf) as file:
             process = subprocess.Popen(
                 [
                     *(sys.executable, *how, "serve", *names),
-                    *("--home", str(deployment.home), "--identity", ADMIN),
+                    *("--home", str(deployment.home), "--identity", identity),
                     *("--host", HOST, "--port", str(port), "--passphrase-fd", str(reading), "--json"),
                 ],
                 pass_fds=[reading],
@@ -216,6 +228,21 @@ class Server:
 
     def _find(self, module: str) -> list[int]:
         return [pid for pid in descendants(self.pid) if module in command_line(pid) and is_alive(pid)]
+
+
+@contextmanager
+def _stderr(path: Path, *, deaf: bool) -> Iterator[Any]:
+    if not deaf:
+        with path.open("wb") as file:
+            yield file
+        return
+    path.touch()
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        yield writing
+    finally:
+        os.close(writing)
 
 
 @contextmanager
