@@ -48,17 +48,20 @@ def create_home(home: Path, passphrase: str, founder: Founder) -> Vault:
         InvalidError: something is there already, or the passphrase is too weak.
         OutageError: the disk is full or read-only; nothing is left behind.
     """
-    if home.exists() and any(home.iterdir()):
-        raise InvalidError(f"{home}: exists already and is not empty", hint="choose another with --home")
     with _translated(home):
+        if home.exists() and any(home.iterdir()):
+            raise InvalidError(f"{home}: exists already and is not empty", hint="choose another with --home")
         home.parent.mkdir(parents=True, exist_ok=True)
-        draft = home.with_name(f".{home.name}.{os.getpid()}.draft")
+        # Not named after the process: in a container the next one has the same number.
+        draft = home.with_name(f".{home.name}.{SystemEntropy().bytes(8).hex()}.draft")
         draft.mkdir(mode=0o700)
         try:
             _furnish(draft, passphrase, founder)
+            _sync_folder(draft)
             if home.exists():
                 home.rmdir()
             draft.rename(home)
+            _sync_folder(home.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return open_home(home, passphrase)
@@ -72,8 +75,9 @@ def open_home(home: Path, passphrase: str | None = None) -> Vault:
         DeniedError: the passphrase is wrong.
         RejectedError: the trust root beside the keystore is not the keystore's own.
     """
-    if not (home / FILE_NAME).is_file():
-        raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init")
+    with _translated(home):
+        if not (home / FILE_NAME).is_file():
+            raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init")
     keys = FileKeyProvider.open_file(home / KEYSTORE, passphrase) if passphrase is not None else None
     return _assemble(home, _read_trust_root(home), keys)
 
@@ -152,6 +156,14 @@ def _write(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
@@ -160,5 +172,7 @@ def _translated(path: Path) -> Iterator[None]:
         raise InvalidError(f"{path}: is missing") from None
     except PermissionError:
         raise InvalidError(f"{path}: may not be read or written by this user") from None
+    except NotADirectoryError:
+        raise InvalidError(f"{path}: is not a folder") from None
     except OSError as error:
         raise OutageError(f"{path}: {error.strerror}") from None
