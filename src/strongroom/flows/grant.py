@@ -106,7 +106,7 @@ def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: 
             actor,
             Action.REVOKE_GRANT,
             held.grant.resource if held else "*",
-            subject=held.grant.principal if held else None,
+            subject=held.grant.principal if held else SOMEBODY_ELSE,
         )
         if held is None:
             raise InvalidError(f"{shorten(grant_id)}: no such grant", hint="see: strongroom grant list")
