@@ -55,13 +55,15 @@ def read_steps(page: Path) -> list[Step]:
 
 
 def require_printed(step: Step, printed: list[str]) -> None:
-    """Raises AssertionError with both sides if the page says something else than what was printed."""
+    """Raises AssertionError with both sides if the page says something else than what was printed.
+
+    Blank lines and the width of columns do not count.
+    """
     pattern = "".join(
-        r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()).replace("…", ".*") + r"\n"
-        for line in step.expected
-        if line.strip()
+        r"(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + r"\n"
+        for line in _squeezed(step.expected)
     )
-    seen = "".join(f"{line.rstrip()}\n" for line in printed if line.strip())
+    seen = "".join(f"{line}\n" for line in _squeezed(printed))
     if re.fullmatch(pattern, seen) is None:
         wanted = "\n".join(step.expected)
         raise AssertionError(f"\n$ {step.text}\n--- the page says\n{wanted}\n--- it printed\n{seen}")
@@ -165,6 +167,10 @@ class Reader:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def _squeezed(lines: list[str]) -> list[str]:
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
 def _read(terminal: int) -> Iterator[str]:
