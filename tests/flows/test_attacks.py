@@ -13,8 +13,7 @@ from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.grant import Wish, grant
 from strongroom.flows.identity import add_identity, renew_identity
 from strongroom.flows.inventory import list_versions, show_version
-from strongroom.flows.keyfile import WrappedKey
-from strongroom.flows.publish import data_key_context
+from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.release import release, verify
 from strongroom.flows.serving import Served
 from strongroom.flows.statement import require_statement_of
