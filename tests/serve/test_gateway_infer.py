@@ -470,3 +470,28 @@ def wait_until_ready(harness: Harness) -> None:
                 return
             time.sleep(0.02)
     raise AssertionError("never ready")
+
+
+def test_one_caller_cannot_fill_the_queue(tmp_path: Path) -> None:
+    with running(tmp_path, queue_limit_per_principal=4, max_batches=1, deadline_s=8.0) as harness:
+        harness.grants.append(harness.grant("bob", "consumer", "fraud"))
+        gate = Gate()
+        harness.serve(gate)
+        with harness.client(harness.alice) as greedy, harness.client(harness.bob) as modest:
+            greedy.send(build_request("POST", "/v2/models/fraud/infer", infer_body([[1, 2, 3]])) * 10)
+            time.sleep(0.5)
+            modest.send(build_request("POST", "/v2/models/fraud/infer", infer_body([[1, 2, 3]])))
+            time.sleep(0.3)
+            gate.opened.set()
+            assert modest.receive().status == 200
+            statuses = [greedy.receive().status for _ in range(10)]
+            assert statuses.count(429) == 6
+            assert greedy.infer([[1, 2, 3]]).status == 200
+
+
+def test_what_is_shed_has_one_record(tmp_path: Path) -> None:
+    with running(tmp_path) as harness:
+        harness.push_snapshot()
+        with harness.client(harness.alice) as client:
+            assert [client.infer([[1, 2, 3]]).status for _ in range(3)] == [503] * 3
+        assert [record.status for record in harness.records()] == [503] * 3

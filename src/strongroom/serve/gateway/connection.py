@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, cast
 from strongroom.serve.gateway.chunks import ChunkReader
 from strongroom.serve.gateway.exchange import Exchange
 from strongroom.serve.gateway.heads import CHUNKED, Head, HeadError, parse_head, require_plausible
-from strongroom.serve.gateway.moment import age_s
 from strongroom.serve.gateway.replies import CONTINUE
 from strongroom.trust.certificates import PeerIdentity
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 _HEAD_END = b"\r\n\r\n"
 _UNRESERVED_BYTES = 64 * 2**10
 """Bodies up to this size are not counted against the total of buffered bodies."""
+
+_GRACE_S = 5.0
 
 
 class State(Enum):
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         "_since_s",
         "_state",
         "_stuck_since_s",
+        "_waiting_since_s",
         "origin",
         "over_limit",
         "peer",
@@ -66,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.origin = ""
         self.over_limit = False
         self._state = State.HEAD
-        self._since_s = age_s()
+        self._since_s = self._gateway.now_s
         self._partial = b""
         self._head: Head | None = None
         self._last_head = b""
@@ -78,13 +80,14 @@ class Connection(asyncio.Protocol):
         self._reserved = 0
         self._paused_reading = False
         self._stuck_since_s = 0.0
+        self._waiting_since_s = 0.0
 
     # -- from the transport ----------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(high=self._gateway.limits.max_write_bytes)
-        self._since_s = age_s()
+        self._since_s = self._gateway.now_s
         self._gateway.welcome(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,7 +103,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def pause_writing(self) -> None:
-        self._stuck_since_s = age_s()
+        self._stuck_since_s = self._gateway.now_s
         self._pause()
 
     def resume_writing(self) -> None:
@@ -127,7 +130,7 @@ class Connection(asyncio.Protocol):
     def is_idle(self) -> bool:
         return not self._pending and self._state is State.HEAD and not self._partial
 
-    def flush(self, now_s: float) -> None:
+    def flush(self) -> None:
         """Write the answers that are ready, in order."""
         pending = self._pending
         ready: list[bytes] = []
@@ -141,7 +144,8 @@ class Connection(asyncio.Protocol):
         if self.transport is None or not ready:
             return
         if not self._partial:
-            self._since_s = now_s
+            self._since_s = self._gateway.now_s
+        self._waiting_since_s = self._gateway.now_s
         self.transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
         if last is not None:
             self._end(last)
@@ -169,22 +173,29 @@ class Connection(asyncio.Protocol):
         if self._stuck_since_s and now_s - self._stuck_since_s > limits.write_timeout_s:
             self._gateway.count("slow_readers")
             self.abort()
+        elif self._pending and now_s - self._waiting_since_s > limits.deadline_s + _GRACE_S:
+            # Every request is settled by its deadline; whatever went wrong, its caller is not left hanging.
+            self._gateway.count("forgotten")
+            self.abort()
         elif self._state is State.LINGER:
             if not self._pending and waited_s > limits.linger_s:
                 self.close()
         elif self._state is State.CLOSED:
             if waited_s > limits.idle_timeout_s:
                 self.abort()
-        elif self._paused_reading:
-            return
-        elif self._state is State.HEAD and self._partial:
+        elif not self._paused_reading:
+            self._sweep_reading(waited_s)
+
+    def _sweep_reading(self, waited_s: float) -> None:
+        limits = self._gateway.limits
+        if self._state is not State.HEAD:
+            if waited_s > limits.body_timeout_s:
+                self._time_out("request: body took too long")
+        elif self._partial:
             if waited_s > limits.header_timeout_s:
                 self._time_out("request: head took too long")
-        elif self._state is State.HEAD:
-            if not self._pending and waited_s > limits.idle_timeout_s:
-                self.close()
-        elif waited_s > limits.body_timeout_s:
-            self._time_out("request: body took too long")
+        elif not self._pending and waited_s > limits.idle_timeout_s:
+            self.close()
 
     # -- taking requests apart -------------------------------------------------------------------------
 
@@ -221,7 +232,7 @@ class Connection(asyncio.Protocol):
             require_plausible(data)
             self._partial = data
             if not began_before:
-                self._since_s = age_s()
+                self._since_s = self._gateway.now_s
             return None
         end += len(_HEAD_END)
         raw = data[:end]
@@ -247,7 +258,7 @@ class Connection(asyncio.Protocol):
             # Nobody we know: not one byte of a body is kept for them.
             raise HeadError(401, "request: needs a client certificate")
         self._head = head
-        self._since_s = age_s()
+        self._since_s = self._gateway.now_s
         if head.length == CHUNKED:
             self._chunks = ChunkReader(limits.max_body_bytes)
             self._state = State.CHUNKS
@@ -289,6 +300,11 @@ class Connection(asyncio.Protocol):
         exchange.reserved_bytes, self._reserved = self._reserved, 0
         if not head.keep_alive:
             self._state = State.LINGER
+        self._enqueue(exchange)
+
+    def _enqueue(self, exchange: Exchange) -> None:
+        if not self._pending:
+            self._waiting_since_s = self._gateway.now_s
         self._pending.append(exchange)
         self._gateway.arrive(exchange)
 
@@ -297,15 +313,14 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer what cannot be read, after everything before it; nothing behind it is read."""
         self._state = State.LINGER
-        self._since_s = age_s()
+        self._since_s = self._gateway.now_s
         self._partial = b""
         self._body.clear()
         self._chunks = None
         self._head = None
         exchange = Exchange(self, None, b"", keep_alive=False)
         exchange.refuse(status, message)
-        self._pending.append(exchange)
-        self._gateway.arrive(exchange)
+        self._enqueue(exchange)
 
     def _time_out(self, message: str) -> None:
         self._gateway.count("timeouts")
@@ -318,7 +333,7 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._state = State.LINGER
-        self._since_s = age_s()
+        self._since_s = self._gateway.now_s
 
     # -- holding back ----------------------------------------------------------------------------------
 

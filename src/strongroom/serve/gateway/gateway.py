@@ -5,6 +5,8 @@ leave together behind one durable journal batch. Nothing here is a coroutine.
 """
 
 import asyncio
+import sys
+import traceback
 from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -39,7 +41,6 @@ NOT_FOUND = error_body("not found, or not yours to use")
 UNKNOWN_CALLER = error_body("request: needs a valid client certificate")
 UNAVAILABLE = "server: not ready"
 
-_SERVER = orjson.dumps({"name": "strongroom", "version": __version__, "extensions": ["binary_tensor_data"]})
 _FACTS = ("who", "serial", "origin", "action", "model", "digest", "policy", "rule", "decision")
 """The names in a record's context (docs/http-api.md)."""
 _NO_HASH = bytes(32)
@@ -64,16 +65,22 @@ class Gateway:
         book: Book,
         trust_domain: str,
         certificate: bytes,
+        name: str,
         tell: Callable[[dict[str, Any]], None],
     ) -> None:
-        """``certificate`` is the note about the journal's key that goes into receipts."""
+        """``certificate``: the note about the journal's key that goes into receipts; ``name``: ours."""
         self.limits = limits
         self.connections: set[Connection] = set()
         self.draining = False
+        self.now_s = age_s()
+        """The time of this tick, or of the last sweep: good enough for every deadline of a connection."""
         self._loop = loop
         self._book = book
         self._trust_domain = trust_domain
         self._certificate = certificate
+        self._description = orjson.dumps(
+            {"name": name, "version": __version__, "extensions": ["binary_tensor_data"]}
+        )
         self._tell = tell
         self._moment = Moment()
         self._snapshot: Snapshot | None = None
@@ -201,7 +208,7 @@ class Gateway:
 
     def sweep(self) -> None:
         """Enforce all deadlines; called a few times a second."""
-        now_s = age_s()
+        now_s = self.now_s = age_s()
         if self._journal_failed and self._book.has_room:
             self._journal_failed = False
         for connection in list(self.connections):
@@ -243,6 +250,7 @@ class Gateway:
     def _tick(self) -> None:
         self._scheduled = False
         arrived, self._arrived = self._arrived, []
+        self.now_s = age_s()
         if arrived:
             now = self._moment.now()
             for exchange in arrived:
@@ -260,7 +268,15 @@ class Gateway:
 
     def _admit(self, exchange: Exchange, now: datetime) -> None:
         """Decide one request: it is settled here, or on its way to a worker."""
-        self._decide(exchange, now)
+        try:
+            self._decide(exchange, now)
+        except Exception as error:
+            # A bug of ours must not leave its caller waiting. Where it is may be told, what it said may not:
+            # that could be anything, even what the caller sent.
+            self.count("faults")
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            sys.stderr.write(f"gateway: fault: {type(error).__name__} in {frame.name}:{frame.lineno}\n")
+            exchange.refuse(503, UNAVAILABLE)
         if exchange.status:
             self._settle(exchange)
 
@@ -281,7 +297,7 @@ class Gateway:
         if exchange.connection.peer is None:
             self._turn_away(exchange)
             return
-        if snapshot is None or not snapshot.is_fresh(age_s()):
+        if snapshot is None or not snapshot.is_fresh(self.now_s):
             exchange.refuse(503, UNAVAILABLE)
             return
         exchange.policy = snapshot.policy_version
@@ -290,7 +306,7 @@ class Gateway:
         if match is None:
             exchange.finish(404, NOT_FOUND)
         elif match.route.action is None:
-            exchange.finish(200, _SERVER)
+            exchange.finish(200, self._description)
         else:
             self._authorize(exchange, match, snapshot, now)
 
@@ -388,9 +404,8 @@ class Gateway:
             if exchange.head is not None and exchange.head.method == "HEAD":
                 exchange.reply = exchange.reply.removesuffix(exchange.answer)
             touched[exchange.connection] = None
-        now_s = age_s()
         for connection in touched:
-            connection.flush(now_s)
+            connection.flush()
             if self.draining:
                 connection.close_if_idle()
 

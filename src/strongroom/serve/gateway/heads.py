@@ -130,6 +130,9 @@ def _read(method: bytes, target: bytes, headers: dict[bytes, bytes]) -> Head:
     expectation = headers.get(b"expect")
     if expectation is not None and expectation.lower() != b"100-continue":
         raise HeadError(417, "request: unknown expectation")
+    receipt = headers.get(b"strongroom-receipt")
+    if receipt is not None and receipt != b"inline":
+        raise HeadError(400, "request: strongroom-receipt is not inline")
     length = _framing(method, headers)
     return Head(
         method.decode(),
@@ -138,7 +141,7 @@ def _read(method: bytes, target: bytes, headers: dict[bytes, bytes]) -> Head:
         _keeps_alive(headers),
         expectation is not None and length != 0,
         _json_length(headers),
-        headers.get(b"strongroom-receipt") == b"inline",
+        receipt is not None,
         (method, target, _nonce(headers)),
     )
 

@@ -28,6 +28,8 @@ class Limits:
     """Of one request, and of one batch to a worker."""
     queue_limit: int = 1024
     """Requests waiting for one worker; more are told to come back."""
+    queue_limit_per_principal: int = 256
+    """Requests of one caller with one worker or waiting for it; more are told to come back."""
     max_batches: int = 2
     """Sent to one worker and not yet answered: one it computes, one that waits for it."""
     max_frame_bytes: int = 256 * 2**20

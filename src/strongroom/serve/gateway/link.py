@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +24,7 @@ MAX_SUSPECTS = 4096
 
 _NO_WORKER = "model: not ready"
 _OVERLOADED = "model: too many requests are waiting"
+_TOO_MANY = "request: too many of yours are waiting"
 _TOO_LATE = "model: no answer within the deadline"
 _BROKE = "model: failed on this request"
 _REFUSED = "model: refuses this input"
@@ -71,6 +72,8 @@ class Link:
         self._outbox: deque[memoryview] = deque()
         self._queue: deque[Exchange] = deque()
         self._flights: OrderedDict[int, Flight] = OrderedDict()
+        self._held: Counter[str] = Counter()
+        """By principal, requests that were taken and are not settled."""
         self._number = 0
         self._suspects: OrderedDict[bytes, int] = OrderedDict()
 
@@ -114,7 +117,7 @@ class Link:
         for exchange in waiting:
             if not exchange.status:
                 exchange.refuse(503, _NO_WORKER)
-                self._outcomes.settle(exchange)
+                self._settle(exchange)
 
     def _lose(self) -> None:
         self._suspect()
@@ -129,10 +132,19 @@ class Link:
             exchange.refuse(503, _NO_WORKER)
         elif len(self._queue) >= self._limits.queue_limit:
             exchange.refuse(503, _OVERLOADED)
+        elif self._held[exchange.principal] >= self._limits.queue_limit_per_principal:
+            exchange.refuse(429, _TOO_MANY)
         elif self._suspects and self._crashes(exchange) >= self._limits.max_crashes:
             exchange.refuse(400, _QUARANTINED)
         else:
             self._queue.append(exchange)
+            self._held[exchange.principal] += 1
+
+    def _settle(self, exchange: Exchange) -> None:
+        self._held[exchange.principal] -= 1
+        if not self._held[exchange.principal]:
+            del self._held[exchange.principal]
+        self._outcomes.settle(exchange)
 
     def pump(self) -> None:
         """Send as many batches as the worker may have; what waits longer joins the next one."""
@@ -161,7 +173,7 @@ class Link:
     def _expire(self, exchange: Exchange, now_s: float) -> None:
         if not exchange.status and now_s > exchange.deadline_s:
             exchange.refuse(503, _TOO_LATE)
-            self._outcomes.settle(exchange)
+            self._settle(exchange)
 
     def _next_group(self) -> list[Exchange]:
         """Take from the queue what can go in one batch, in order."""
@@ -174,7 +186,7 @@ class Link:
                 self._queue.popleft()
                 if not exchange.status:
                     exchange.finish(ABANDONED, b"")
-                    self._outcomes.settle(exchange)
+                    self._settle(exchange)
                 continue
             request = _request(exchange)
             trailing = None if self._is_fixed else [array.shape[1:] for array in request.inputs]
@@ -226,7 +238,7 @@ class Link:
                     good.append(exchange)
                     continue
             exchange.refuse(400, error.message)
-            self._outcomes.settle(exchange)
+            self._settle(exchange)
         self._queue.extendleft(reversed(good))
 
     # -- the channel -----------------------------------------------------------------------------------
@@ -328,7 +340,7 @@ class Link:
                     exchange.finish(200, body, JSON)
                 else:
                     exchange.finish(200, body, BINARY, f"inference-header-content-length: {json_length}\r\n")
-            self._outcomes.settle(exchange)
+            self._settle(exchange)
         if self._suspects:
             self._clear(flight)
 
@@ -347,7 +359,7 @@ class Link:
                 exchange.refuse(400, _REFUSED)
             else:
                 exchange.refuse(503, _BROKE)
-            self._outcomes.settle(exchange)
+            self._settle(exchange)
 
     # -- inputs that kill workers ----------------------------------------------------------------------
 

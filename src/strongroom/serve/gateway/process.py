@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import signal
 import socket
 from collections import deque
 from typing import Any
@@ -70,6 +71,7 @@ class Process:
             raise
         self._channel.setblocking(False)
         self._loop.add_reader(self._channel, self._on_control)
+        self._loop.add_signal_handler(signal.SIGTERM, self._drain)
         self._loop.call_later(SWEEP_S, self._sweep)
         self._loop.call_later(STATS_S, self._send_stats)
         try:
@@ -103,7 +105,9 @@ class Process:
         self._book.open(journals)
         os.close(journals)
         note = message["journal_note"].encode()
-        self._gateway = Gateway(self._loop, limits, self._book, message["trust_domain"], note, self._tell)
+        self._gateway = Gateway(
+            self._loop, limits, self._book, message["trust_domain"], note, message["server_name"], self._tell
+        )
         self._listener = Listener(self._loop, self._gateway, context)
         self._trusted_ca_pem: str = message["trusted_ca_pem"]
         self._listener.start(listener)

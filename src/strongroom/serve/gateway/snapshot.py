@@ -45,6 +45,10 @@ class Snapshot:
         self.time = parse_time(message["time"])
         self.policy_version: str = message["policy_version"]
         self.max_age_s: float = message["max_age_s"]
+        if type(self.number) is not int or type(self.max_age_s) not in (int, float):
+            raise InvalidError("snapshot: number or age is not a number")
+        if not isinstance(self.policy_version, str):
+            raise InvalidError("snapshot: policy version is not text")
         self.received_at_s = received_at_s
         self._content = _content(message)
         self._owners = _parse_identities(message["identities"])
@@ -53,7 +57,7 @@ class Snapshot:
             grant = Grant.from_json(value)
             self._grants.setdefault(grant.principal, []).append(grant)
         self.models: dict[str, ServedModel] = {}
-        """By version (``fraud@1.2.0``), and under its family the default one."""
+        """By version (``fraud@1.2.0``), and the default one under its aliases, which are its family."""
         for value in message["models"]:
             self._add_model(value)
         self._cache: dict[tuple[str, Action, str], _Cached] = {}
@@ -62,6 +66,8 @@ class Snapshot:
         """Return this snapshot made young again, decisions kept, if ``message`` says nothing new."""
         if message.keys() != _KEYS or _content(message) != self._content:
             return None
+        if type(message["number"]) is not int:
+            raise InvalidError("snapshot: number is not a number")
         self.number = message["number"]
         self.time = parse_time(message["time"])
         self.received_at_s = received_at_s
@@ -100,8 +106,8 @@ class Snapshot:
             str(Digest.parse(value["digest"])),
             Schema.parse(value["schema"]),
         )
-        if value["default"]:
-            self.models[identifier.family] = model
+        for alias in value["aliases"] if value["default"] else ():
+            self.models[alias] = model
 
 
 def _content(message: Mapping[str, Any]) -> dict[str, Any]:
