@@ -117,7 +117,12 @@ def verify(
     )
 
 
-def prove(desk: Desk, record: Annotated[int, typer.Argument(min=0, metavar="N")]) -> None:
+def prove(
+    desk: Desk,
+    record: Annotated[
+        int, typer.Argument(min=0, metavar="N", help="Number of a record, as `log show` shows it.")
+    ],
+) -> None:
     """Print the proof that record N stands in the log (RFC 6962), as JSON."""
     desk.print_json(proof_to_json(desk.open().prove(record)))
 

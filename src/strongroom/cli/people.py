@@ -15,7 +15,7 @@ from strongroom.values import Role
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 
-Name = Annotated[str, typer.Argument(metavar="NAME")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A person or service.")]
 Reason = Annotated[str, typer.Option(help="Why; stands in the log.")]
 Days = Annotated[
     int | None, typer.Option(min=1, max=90, help="Days until the certificate ends.  [default: settings]")
@@ -117,7 +117,7 @@ def export(
 def grant(
     desk: Desk,
     principal: Name,
-    role: Annotated[Role, typer.Argument()],
+    role: Annotated[Role, typer.Argument(help="docs/roles.md says what each may do.")],
     reason: Reason,
     resource: Resource = "*",
     lasting: Annotated[
@@ -140,7 +140,7 @@ def grant(
 
 def revoke_grant(
     desk: Desk,
-    grant_id: Annotated[str, typer.Argument(metavar="GRANT-ID")],
+    grant_id: Annotated[str, typer.Argument(metavar="GRANT-ID", help="As `grant list` shows it.")],
     reason: Reason,
     dry_run: DryRun = False,
 ) -> None:
@@ -148,7 +148,9 @@ def revoke_grant(
     _done(desk, grant_id, "ended", desk.open().end_grant(grant_id, reason, dry_run=dry_run), dry_run)
 
 
-def list_grants(desk: Desk, principal: Annotated[str | None, typer.Argument(metavar="NAME")] = None) -> None:
+def list_grants(
+    desk: Desk, principal: Annotated[str | None, typer.Argument(metavar="NAME", help="Only theirs.")] = None
+) -> None:
     """All grants, or one principal's, ended ones included."""
     room = desk.open()
     records = room.grants(principal)
