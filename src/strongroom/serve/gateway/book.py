@@ -15,7 +15,7 @@ SUFFIX = ".journal"
 
 
 class Book:
-    """One journal, made for this process; its key never leaves it. Open it before the first `write`."""
+    """One journal, made for this process; its key never leaves it. Open it before the first `commit`."""
 
     def __init__(self, *, durable: bool = True) -> None:
         signer = JournalSigner(secrets.token_bytes(SEED_BYTES))
@@ -61,25 +61,32 @@ class Book:
                 os.unlink(draft, dir_fd=folder)
             raise OutageError(f"journal: cannot be opened: {error.strerror}") from None
 
-    def write(self, records: list[Record]) -> Batch:
-        """Append one batch; it is on the disk on return unless the journal is a relaxed one.
+    def encode(self, records: list[Record]) -> Batch:
+        """Return the next batch, signed. Raises OutageError if nothing can be recorded; see `is_lost`."""
+        if self.is_lost:
+            raise OutageError(self._lost)
+        try:
+            return self._writer.encode(records)
+        except OutageError as error:
+            self._lost = error.message
+            raise
+
+    def commit(self, batch: Batch) -> None:
+        """Append a batch; it is on the disk on return unless the journal is a relaxed one.
+
+        The one method that waits for the disk, and that another thread may call, one batch at a time.
 
         Raises:
             OutageError: nothing was recorded, so nothing may be answered. If `is_lost`, for good.
         """
-        if self.is_lost:
-            raise OutageError(self._lost)
-        try:
-            batch = self._writer.encode(records)
-        except OutageError as error:
-            self._lost = error.message
-            raise
         try:
             self._append(batch.data)
         except OSError as error:
             raise OutageError(f"journal: cannot be written: {error.strerror}") from None
+
+    def accept(self, batch: Batch) -> None:
+        """Take a committed batch as written: the next one follows it."""
         self._writer.accept(batch)
-        return batch
 
     def close(self) -> None:
         """Make everything durable, whatever the setting."""

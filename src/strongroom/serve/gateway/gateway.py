@@ -16,8 +16,9 @@ from typing import Any
 import orjson
 
 from strongroom import __version__, canonical
-from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.errors import InvalidError, RejectedError
 from strongroom.serve.gateway.book import Book
+from strongroom.serve.gateway.commits import Commits
 from strongroom.serve.gateway.connection import Connection
 from strongroom.serve.gateway.exchange import Exchange
 from strongroom.serve.gateway.limits import Limits
@@ -89,6 +90,7 @@ class Gateway:
         self._settled: list[Exchange] = []
         self._scheduled = False
         self._journal_failed = False
+        self._commits = Commits(loop, book, self._on_journal_failure)
         self._buffered_bytes = 0
         self._principals: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
@@ -193,13 +195,19 @@ class Gateway:
             snapshot is not None
             and snapshot.is_fresh(age_s())
             and not self._journal_failed
+            and self._commits.waited_s < self.limits.deadline_s
             and not self.draining
             and all(link.is_ready for link in self._links.values())
         )
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._arrived or self._settled) or any(link.is_busy for link in self._links.values())
+        waiting = self._arrived or self._settled or self._commits.is_busy
+        return bool(waiting) or any(link.is_busy for link in self._links.values())
+
+    def close(self) -> None:
+        """Wait for what is on its way to the disk."""
+        self._commits.close()
 
     @property
     def is_lost(self) -> bool:
@@ -215,20 +223,29 @@ class Gateway:
             connection.sweep(now_s)
         for link in list(self._links.values()):
             link.sweep(self._loop.time())
-        if self._refused and now_s - self._refused_written_s >= REFUSALS_INTERVAL_S:
+        due = now_s - self._refused_written_s >= REFUSALS_INTERVAL_S
+        if self._refused and due and not self._commits.is_busy:
             self._refused_written_s = now_s
             self._record_refusals()
 
     def _record_refusals(self) -> None:
         """One record a reason, its rows how many handshakes: a flood of them cannot flood the journal."""
         at_us = int(self._moment.now().timestamp() * 1_000_000)
+        written = dict(self._refused.most_common(MAX_REFUSAL_REASONS))
         records = []
-        for reason, times in self._refused.most_common(MAX_REFUSAL_REASONS):
+        for reason, times in written.items():
             known = {"action": "handshake", "decision": "deny", "rule": reason}
             facts = dict.fromkeys(_FACTS, "") | known
             records.append(Record(canonical.encode(facts), at_us, times, 0, _NO_HASH, _NO_HASH))
-        if self._write(records) is not None:
-            self._refused.clear()
+
+        def done(batch: Batch | None) -> None:
+            if batch is not None:
+                self._journal_failed = False
+                self._refused.subtract(written)
+                self._refused += Counter()  # drops the reasons that are down to nothing
+            self._release_settled()
+
+        self._commits.begin(records, done)
 
     def stats(self) -> dict[str, Any]:
         """Counters since the start, for the supervisor; no names of callers."""
@@ -257,10 +274,7 @@ class Gateway:
                 self._admit(exchange, now)
             for link in self._links.values():
                 link.pump()
-        # The workers compute while this process waits for the disk.
-        settled, self._settled = self._settled, []
-        for start in range(0, len(settled), MAX_TICK_RECORDS):
-            self._release(settled[start : start + MAX_TICK_RECORDS])
+        self._release_settled()
 
     def _settle(self, exchange: Exchange) -> None:
         self._settled.append(exchange)
@@ -277,7 +291,9 @@ class Gateway:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             sys.stderr.write(f"gateway: fault: {type(error).__name__} in {frame.name}:{frame.lineno}\n")
             exchange.refuse(503, UNAVAILABLE)
-        if exchange.status:
+        if not exchange.recorded:
+            self._reply([exchange], None)
+        elif exchange.status:
             self._settle(exchange)
 
     def _decide(self, exchange: Exchange, now: datetime) -> None:
@@ -376,10 +392,31 @@ class Gateway:
 
     # -- records ---------------------------------------------------------------------------------------
 
-    def _release(self, settled: list[Exchange]) -> None:
-        """Record, then answer. What cannot be recorded is not answered but with 503."""
-        recorded = [exchange for exchange in settled if exchange.recorded]
-        batch = self._record(recorded) if recorded else None
+    def _release_settled(self) -> None:
+        """Record what is settled, then answer it; while one batch is on its way to the disk, more gathers."""
+        if self._commits.is_busy or not self._settled:
+            return
+        settled = self._settled[:MAX_TICK_RECORDS]
+        del self._settled[:MAX_TICK_RECORDS]
+        if self._settled:
+            self._schedule()
+        at_us = int(self._moment.now().timestamp() * 1_000_000)
+
+        def done(batch: Batch | None) -> None:
+            if batch is not None:
+                self._journal_failed = False
+            self._reply(settled, batch)
+            self._release_settled()
+
+        self._commits.begin([self._build_record(exchange, at_us) for exchange in settled], done)
+
+    def _on_journal_failure(self, message: str) -> None:
+        if not self._journal_failed:
+            self._tell({"kind": "journal-failed", "message": message})
+        self._journal_failed = True
+
+    def _reply(self, settled: list[Exchange], batch: Batch | None) -> None:
+        """Answer; without a batch, what had to be recorded is not answered but with 503."""
         prefix = f"strongroom-record: {self._book.name}-{batch.head.number}-" if batch is not None else ""
         index = 0
         touched: dict[Connection, None] = {}
@@ -408,21 +445,6 @@ class Gateway:
             connection.flush()
             if self.draining:
                 connection.close_if_idle()
-
-    def _record(self, exchanges: list[Exchange]) -> Batch | None:
-        at_us = int(self._moment.now().timestamp() * 1_000_000)
-        return self._write([self._build_record(exchange, at_us) for exchange in exchanges])
-
-    def _write(self, records: list[Record]) -> Batch | None:
-        try:
-            batch = self._book.write(records)
-        except OutageError as error:
-            if not self._journal_failed:
-                self._tell({"kind": "journal-failed", "message": error.message})
-            self._journal_failed = True
-            return None
-        self._journal_failed = False
-        return batch
 
     def _build_record(self, exchange: Exchange, at_us: int) -> Record:
         head = exchange.head

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 from collections import deque
 from typing import Any
 
@@ -22,6 +23,7 @@ SWEEP_S = 0.2
 STATS_S = 5.0
 MAX_UNSENT = 256
 SPARE_DESCRIPTORS = 128
+SWITCH_INTERVAL_S = 0.0005
 
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
 _PR_SET_NO_NEW_PRIVS = 38
@@ -63,6 +65,8 @@ class Process:
         Raises:
             StrongroomError: the start message is not one; the supervisor has been told.
         """
+        # The thread that waits for the disk asks for its turn; the loop's thread must not keep it for long.
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._loop = uvloop.new_event_loop()
         try:
             self._start()
@@ -77,6 +81,7 @@ class Process:
         try:
             self._loop.run_forever()
         finally:
+            self._gateway.close()
             self._book.close()
         with contextlib.suppress(OutageError):
             self._channel.setblocking(True)
