@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -173,7 +173,12 @@ class Server:
     @property
     def gateway(self) -> int:
         """Its process id; waits for one to be there."""
-        return wait_until(lambda: self._find("strongroom.serve.gateway"), what="a gateway")[0]
+        return wait_until(lambda: self.gateways, what="a gateway")[0]
+
+    @property
+    def gateways(self) -> list[int]:
+        """One, or none for a moment."""
+        return self._find("strongroom.serve.gateway")
 
     @property
     def workers(self) -> list[int]:
@@ -198,9 +203,9 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
-    def leftovers(self) -> list[str]:
-        """Command lines of processes of this family that still run."""
-        return [command_line(pid) for pid in self._seen if is_alive(pid)]
+    def leftovers(self, more: Iterable[int] = ()) -> list[str]:
+        """Command lines of processes of this family, and of ``more``, that still run."""
+        return [command_line(pid) for pid in {*self._seen, *more} if is_alive(pid)]
 
     def client(self, identity: str = CALLER, **more: Any) -> Client:
         folder = self.deployment.export(identity)
