@@ -117,11 +117,11 @@ def list_models(
             [
                 one.row.model,
                 one.record.state.value,
-                one.row.owner,
+                one.record.owner,
                 one.row.format,
                 _human_size(one.row.size_bytes),
                 ", ".join(places.get(one.row.model, [])) or "-",
-                one.row.digest[:19],
+                str(one.record.manifest)[:19],
             ]
             for one in listed
         ],
@@ -184,11 +184,11 @@ def _listed_to_json(one: Listed, places: dict[str, list[str]]) -> dict[str, Any]
     return {
         "model": one.row.model,
         "state": one.record.state.value,
-        "owner": one.row.owner,
-        "publisher": one.row.publisher,
+        "owner": one.record.owner,
+        "publisher": one.record.publisher,
         "format": one.row.format,
         "size_bytes": one.row.size_bytes,
-        "digest": one.row.digest,
+        "digest": str(one.record.manifest),
         "published_at": one.record.published_at.isoformat(),
         "serving": places.get(one.row.model, []),
     }

@@ -8,15 +8,18 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from strongroom.errors import StrongroomError
+from strongroom.errors import RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.audit import verify_whole_log
+from strongroom.flows.statement import require_statement_of
 from strongroom.flows.vault import Vault, moment, read_authority
 from strongroom.trust.authority import Authority
 
 SOON = timedelta(days=30)
 LOW_ROOM_BYTES = 2 * 2**30
 MAX_CLOCK_LEAD_S = 60.0
+MAX_NAMED = 10
+"""Things wrong in the store that are named one by one."""
 
 
 class Verdict(StrEnum):
@@ -98,16 +101,19 @@ def _home(home: Path) -> Iterator[Check]:
 
 def _store(vault: Vault) -> Iterator[Check]:
     authority = read_authority(vault)
+    unlike = list(_unlike_statements(vault, authority))
+    for what in unlike[:MAX_NAMED]:
+        yield Check("store", Verdict.FAIL, what, "find out who did it; put back what was published")
     known = {layout.prefix(model) for model in authority.versions}
     strangers = [name for name in vault.blobs.list("") if "/".join(name.split("/")[:2]) not in known]
     if strangers:
         yield Check(
             "store",
             Verdict.FAIL,
-            f"{len(strangers)} uncatalogued objects, first {strangers[0]}",
+            f"{len(strangers)} uncatalogued objects, first {shorten(strangers[0])}",
             "find out who put them there, then delete them",
         )
-    else:
+    if not unlike and not strangers:
         yield Check("store", Verdict.OK, f"{len(known)} versions, no uncatalogued object")
     logged = {str(model) for model in authority.versions}
     rows = {row.model for row in vault.records.versions()}
@@ -126,6 +132,22 @@ def _store(vault: Vault) -> Iterator[Check]:
             f"{unlogged[0]} is in the catalog but not in the log",
             "someone edited the catalog; delete catalog.sqlite, it is rebuilt from the log",
         )
+
+
+def _unlike_statements(vault: Vault, authority: Authority) -> Iterator[str]:
+    """Say which versions do not lie in the store as they were published; the bytes are for `verify`."""
+    for model in authority.versions:
+        try:
+            statement = require_statement_of(vault, authority, model)
+        except RejectedError as error:
+            yield error.message
+            continue
+        expected = set(layout.expected_names(model, [entry.object for entry in statement.entries]))
+        found = set(vault.blobs.list(layout.prefix(model)))
+        for name in sorted(found - expected):
+            yield f"{model}: unsigned file {shorten(name)} beside the model"
+        for name in sorted(expected - found):
+            yield f"{model}: {shorten(name)} is missing from the store"
 
 
 def _grants(vault: Vault) -> Iterator[Check]:

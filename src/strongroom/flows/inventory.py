@@ -15,7 +15,7 @@ from strongroom.values import Action, ModelId
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One line of `list`: the catalog's row with the state that the log says."""
+    """One line of `list`. Format and size are the catalog's; all else the log's, which nobody can edit."""
 
     row: VersionRow
     record: VersionRecord

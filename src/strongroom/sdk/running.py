@@ -3,7 +3,8 @@
 import fcntl
 import os
 import secrets
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -78,10 +79,24 @@ def find_running(home: Path) -> list[Running]:
             path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
-    running = []
-    for _, content in sorted(found):
-        try:
-            running.append(Running(**orjson.loads(content)))
-        except (orjson.JSONDecodeError, TypeError):
-            continue  # just starting, nothing said yet
-    return running
+    return [running for _, content in sorted(found) if (running := _parse(content)) is not None]
+
+
+def _parse(content: bytes) -> Running | None:
+    """Return what a supervisor said; None while it has said nothing, or if this is nothing that one says."""
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
+    match value:
+        case {
+            "pid": int(pid),
+            "name": str(name),
+            "port": int(port),
+            "models": list(models),
+            "sandbox": dict(sandbox),
+            "tls": str(tls),
+        } if len(value) == len(fields(Running)):
+            if 0 < port < 2**16 and all(isinstance(text, str) for text in (*models, *sandbox.values())):
+                return Running(pid, name, port, models, sandbox, tls)
+    return None
