@@ -52,6 +52,9 @@ STRANGER = "sven"
 ONE, TWO = ModelId.parse("fraud@1.0.0"), ModelId.parse("fraud@1.1.0")
 MONTH = timedelta(days=30)
 
+_FOUND_SOUND: set[tuple[object, ...]] = set()
+"""Versions with all their bytes that `require_sound` has looked at, so that it looks once."""
+
 
 class HandedFile:
     """One file of a model in memory; ``swapped`` plays somebody who writes into it meanwhile."""
@@ -275,11 +278,15 @@ def require_sound(scene: Scene) -> Authority:
     verify_whole_log(look.vault)
     authority = read_authority(look.vault)
     for model, known in authority.versions.items():
+        objects = tuple((name, scene.blobs.objects[name]) for name in scene.objects_of(model))
+        if (known, objects) in _FOUND_SOUND:
+            continue
         statement = verify(look.vault, OPERATOR, model, full=True)
         expected = layout.expected_names(model, [entry.object for entry in statement.entries])
         assert scene.objects_of(model) == expected
         if known.state is State.APPROVED:
             assert look.plaintext(model) == scene.published[model]
+        _FOUND_SOUND.add((known, objects))
     _require_catalog_follows(look)
     _require_secrets_kept(scene)
     return authority
