@@ -246,8 +246,15 @@ def require_permission(
         hint = f"an admin runs: strongroom identity renew {actor}"
     raise DeniedError(
         f"{actor} may not {action} {resource}: {decision.rule}",
-        hint=hint or "an admin can grant a role that may: strongroom grant add --help, docs/roles.md",
+        hint=hint or _hint(decision.rule),
     )
+
+
+def _hint(rule: str) -> str:
+    """A forbid is not lifted by any role: its rule says who must not, so that it is somebody else's turn."""
+    if rule.startswith(("nobody-", "reviewer-never-")):
+        return "no role lifts this rule; somebody else must do it (--identity), docs/roles.md"
+    return "an admin can grant a role that may: strongroom grant add --help, docs/roles.md"
 
 
 def judge(
