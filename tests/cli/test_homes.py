@@ -1,6 +1,7 @@
 """Homes in odd places and odd states; dry runs; what a command must not touch."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -165,3 +166,15 @@ def test_catalog_that_was_deleted_is_rebuilt(shell: Shell) -> None:
     for path in shell.home.glob("catalog.sqlite*"):
         path.unlink()
     assert shell.ok("list").out == before
+
+
+def test_catalog_that_was_edited_changes_nothing_that_is_told(shell: Shell) -> None:
+    before = shell.ok("list", "--json").json
+    with sqlite3.connect(shell.home / "catalog.sqlite") as catalog:
+        digest = "sha256:" + "0" * 64
+        changed = catalog.execute(
+            "update versions set digest = ?, owner = 'eve', publisher = 'eve', state = 'retired'", (digest,)
+        )
+        assert changed.rowcount == 1
+    catalog.close()
+    assert shell.ok("list", "--json").json == before
