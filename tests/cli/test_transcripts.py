@@ -152,7 +152,7 @@ FAILURES = [
         3,
         ("publish", "model.onnx", "--as", "fraud@1.1.0", "--owner", "r", "--identity", "rita"),
         "may not",
-        "grant",
+        "no role lifts",
     ),
     (3, ("publish", "model.onnx", "--as", "fraud@1.0.0", "--owner", "r"), "may not publish", "next one"),
     (3, ("log", "show", "--identity", "dora"), "dora may not read-log", None),
