@@ -385,6 +385,17 @@ def test_everybodys_grants_ended(scene: Scene) -> None:
             release(scene.vault, who, ONE)
 
 
+def test_clock_far_ahead_ends_no_grant_for_good(scene: Scene) -> None:
+    """One record with a time of next decade would end every grant there is: refused, and nothing written."""
+    size = len(scene.events)
+    scene.clock.advance(timedelta(days=4000))
+    with pytest.raises(OutageError, match="clock"):
+        release(scene.vault, STRANGER, ONE)
+    assert len(scene.events) == size
+    scene.clock.advance(timedelta(days=-4000))
+    release(scene.vault, OPERATOR, ONE).close()
+
+
 # The reader
 
 
