@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from strongroom.sdk import running
 from strongroom.sdk.client import Client
 from strongroom.sdk.home import Strongroom
 from strongroom.settings import Settings
@@ -137,6 +138,7 @@ def test_every_file_that_the_code_writes_into_a_home_is_in_the_threat_model(tmp_
     home = tmp_path / "home"
     Strongroom.init(home, passphrase="five random words would do").status()
     model, described = _text("docs/threat-model.md"), _text("docs/formats/home.md")
+    (home / running.FOLDER).mkdir(exist_ok=True)  # as `serve` would
     for path in home.iterdir():
         name = path.name.partition(".sqlite")[0] if path.name.startswith("catalog") else path.name
         name = name.removesuffix(".lock")
