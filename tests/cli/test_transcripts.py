@@ -11,7 +11,7 @@ PICKLE = b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06
 
 
 def _failed(outcome: Outcome, code: int, error: str, hint: str | None = None) -> None:
-    """STYLE section 3: one lower-case sentence, its family's exit code, no traceback."""
+    """One lower-case sentence, its family's exit code, no traceback."""
     assert outcome.code == code, outcome
     assert re.search(error, outcome.error), outcome.err
     assert outcome.error[0] == outcome.error[0].lower()

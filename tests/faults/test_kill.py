@@ -1,4 +1,4 @@
-"""kill -9 at any instant: the home is as before or as after, never between (DESIGN I12)."""
+"""kill -9 at any instant: the home is as before or as after, never between (I12)."""
 
 import time
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Every flow, with each of its writes failing in every way: the home stays sound, and a retry ends well.
 
-STYLE section 5: it failed and nothing was kept; it failed but was kept. DESIGN I12: a crash anywhere leaves
-the store as before the step or as after it. DESIGN I4: nothing is given out without its record.
+It failed and nothing was kept; it failed but was kept. I12: a crash anywhere leaves
+the store as before the step or as after it. I4: nothing is given out without its record.
 """
 
 from contextlib import suppress

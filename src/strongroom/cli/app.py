@@ -10,6 +10,7 @@ import typer
 
 from strongroom import __version__
 from strongroom.cli import home, log, models, people, serving
+from strongroom.cli.desk import printable
 from strongroom.cli.hardening import harden
 from strongroom.errors import StrongroomError
 
@@ -45,7 +46,7 @@ def _root(
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run one command; exit 0, or as the family of the failure says (STYLE section 3)."""
+    """Run one command; exit 0, or as the family of the failure says (`strongroom.errors`)."""
     given = sys.argv[1:] if arguments is None else arguments
     harden()
     try:
@@ -67,11 +68,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 def _tell(error: StrongroomError, *, as_json: bool) -> None:
     if as_json:
         described: dict[str, Any] = {"family": error.family, "message": error.message, "hint": error.hint}
+        described = {name: text and printable(text) for name, text in described.items()}
         sys.stdout.write(orjson.dumps({"error": described}).decode() + "\n")
         return
-    sys.stderr.write(f"error: {error.message}\n")
+    sys.stderr.write(f"error: {printable(error.message)}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {error.hint}\n")
+        sys.stderr.write(f"hint: {printable(error.hint)}\n")
 
 
 def _end_otherwise(error: Exception) -> NoReturn:
@@ -86,7 +88,7 @@ def _end_otherwise(error: Exception) -> NoReturn:
             sys.stderr.write(f"{message}\n")
             sys.exit(code)
         if message:
-            sys.stderr.write(f"error: {message[0].lower()}{message[1:].rstrip('.')}\n")
+            sys.stderr.write(f"error: {printable(message[0].lower() + message[1:].rstrip('.'))}\n")
         if context is not None:
             sys.stderr.write(f"hint: {context.command_path} --help\n")
         sys.exit(code)

@@ -1,1 +1,1 @@
-"""The process that holds one model and nothing else: no network, no files, no keys (DESIGN: the locks)."""
+"""The process that holds one model and nothing else: no network, no files, no keys (docs/formats/wire-frames.md)."""
