@@ -18,7 +18,7 @@ from tests.serve.e2e.slow_model import TURNS_A_SECOND
 
 pytestmark = pytest.mark.slow
 Serve = Callable[..., Server]
-KILLS = 240
+KILLS = 200
 """Of workers and gateways; many fall on a process that is just starting."""
 SUPERVISOR_KILLS = 10
 SEED = 20_261
@@ -47,7 +47,7 @@ def test_workers_and_gateways_die_again_and_again(deployment: Deployment, serve:
                 victims, kind = server.workers, "worker"
             if victims and kill(chance.choice(victims)):
                 killed[kind] += 1
-            time.sleep(chance.expovariate(1 / 0.25))
+            time.sleep(chance.expovariate(1 / 0.2))
             if chance.random() < 0.04:
                 # Now and then all is well for a moment.
                 wait_for_answers(load, 20)

@@ -78,7 +78,8 @@ class Folding:
             try:
                 folded += self._fold_journal(name)
             except RejectedError as error:
-                altered = altered or error
+                what = error.message.removeprefix("journal: ")
+                altered = altered or RejectedError(f"journal {name}: {what}", hint=error.hint)
         if altered is not None:
             raise altered
         return folded

@@ -32,10 +32,15 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: Sequence[
     if len(payload) <= MAX_PACKET_BYTES:
         _send_packet(channel, payload, descriptors)
         return
-    long = os.memfd_create("control", os.MFD_CLOEXEC)
+    try:
+        long = os.memfd_create("control", os.MFD_CLOEXEC)
+    except OSError as error:
+        raise OutageError(f"control channel: {error.strerror}") from None
     try:
         os.write(long, payload)
         _send_packet(channel, _LONG, [long, *descriptors])
+    except OSError as error:
+        raise OutageError(f"control channel: {error.strerror}") from None
     finally:
         os.close(long)
 

@@ -203,6 +203,11 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 
+    def last_words(self) -> str:
+        """What a server that has ended said; a failure with ``--json`` is on its standard output."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read() + self.notes.read_text()
+
     def leftovers(self, more: Iterable[int] = ()) -> list[str]:
         """Command lines of processes of this family, and of ``more``, that still run."""
         return [command_line(pid) for pid in {*self._seen, *more} if is_alive(pid)]

@@ -143,16 +143,17 @@ class Supervisor:
     def _keep_gateway(self) -> None:
         if self._gateway is not None or time.monotonic() < self._next_gateway:
             return
-        certificate = self._tls.descriptor(self.vault.clock.now())
         try:
-            gateway = Gateway(self.vault, self.settings, self.actor, self._doors, certificate)
+            certificate = self._tls.descriptor(self.vault.clock.now())
+            try:
+                gateway = Gateway(self.vault, self.settings, self.actor, self._doors, certificate)
+            finally:
+                os.close(certificate)
         except StrongroomError as error:
             if not self._announced:
                 raise
             self._plan_gateway(f"gateway: {error.message}")
             return
-        finally:
-            os.close(certificate)
         self._gateway = gateway
         self._heard_at = time.monotonic()
         self._selector.register(gateway.child.channel, selectors.EVENT_READ)
@@ -248,11 +249,7 @@ class Supervisor:
             self.notices.event(error.message)
             return
         withdrawn = [one for one in self.served() if not still_served(authority, one)]
-        now = self.vault.clock.now()
-        if self._tls.is_due(now):
-            certificate = self._tls.descriptor(now)
-            self._guarded(lambda gateway: gateway.renew(certificate))
-            os.close(certificate)
+        self._renew_certificate()
         self._number += 1
         snapshot = {
             "kind": "snapshot",
@@ -268,6 +265,19 @@ class Supervisor:
         for one in withdrawn:
             self._fleet.withdraw(str(one.model))
             self.notices.event(f"{one.model}: withdrawn, no longer served")
+
+    def _renew_certificate(self) -> None:
+        """Replace the server certificate in time; it is tried every second until it succeeds."""
+        now = self.vault.clock.now()
+        if not self._tls.is_due(now):
+            return
+        try:
+            certificate = self._tls.descriptor(now)
+        except StrongroomError as error:
+            self.notices.event(error.message)
+            return
+        self._guarded(lambda gateway: gateway.renew(certificate))
+        os.close(certificate)
 
     def _fold(self) -> None:
         try:

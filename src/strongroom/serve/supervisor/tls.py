@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from strongroom.errors import InvalidError
+from strongroom.errors import InvalidError, OutageError
 from strongroom.flows.vault import Vault
 from strongroom.values import KeyUri
 
@@ -23,12 +23,23 @@ class ServerIdentity:
         self._pem = b""
 
     def descriptor(self, now: datetime) -> int:
-        """Return a memfd with certificate and key as PEM, renewed if it is time; the caller closes it."""
+        """Return a memfd with certificate and key as PEM, renewed if it is time; the caller closes it.
+
+        Raises:
+            OutageError: out of memory or descriptors, or the keystore cannot be written.
+        """
         if not self._pem or now >= self._renew_at:
             self._renew(now)
-        memory = os.memfd_create("server-certificate", os.MFD_CLOEXEC)
-        os.write(memory, self._pem)
-        os.lseek(memory, 0, os.SEEK_SET)
+        try:
+            memory = os.memfd_create("server-certificate", os.MFD_CLOEXEC)
+        except OSError as error:
+            raise OutageError(f"server certificate: {error.strerror}") from None
+        try:
+            os.write(memory, self._pem)
+            os.lseek(memory, 0, os.SEEK_SET)
+        except OSError as error:
+            os.close(memory)
+            raise OutageError(f"server certificate: {error.strerror}") from None
         return memory
 
     def is_due(self, now: datetime) -> bool:
