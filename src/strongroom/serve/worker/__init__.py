@@ -1,1 +1,1 @@
-"""The process that holds one model and nothing else: no network, no files, no keys (formats/wire-frames.md)."""
+"""The process that holds one model and nothing else: no network, no files, no keys."""
