@@ -10,8 +10,9 @@ import typer
 
 from strongroom.cli.desk import Desk, command
 from strongroom.errors import InvalidError
-from strongroom.flows.audit import LogRecord, proof_to_json
+from strongroom.flows.audit import MAX_SHOWN, LogRecord, proof_to_json
 from strongroom.flows.requests import RequestRecord
+from strongroom.sdk.home import read_file
 
 MAX_CHECKPOINT_BYTES = 64 * 2**10
 
@@ -38,7 +39,7 @@ def show(
     """Print records, oldest first; they are verified before they are shown. --json: one object a line."""
     given = {"actor": actor, "action": action, "subject": subject, "decision": decision}
     records = desk.open().log(only={name: value for name, value in given.items() if value is not None})
-    shown = list(records)[-last:] if last is not None else records
+    shown = deque(records, min(last, MAX_SHOWN)) if last is not None else records
     if desk.json_output:
         for record in shown:
             sys.stdout.write(orjson.dumps(_to_json(record)).decode() + "\n")
@@ -74,7 +75,7 @@ def requests(
     """Print what the gateways decided, request by request. --json: one object a line."""
     given = {"who": who, "model": model, "status": None if status is None else str(status)}
     records = desk.open().requests({name: value for name, value in given.items() if value is not None})
-    shown = deque(records, last) if last is not None else records
+    shown = deque(records, min(last, MAX_SHOWN)) if last is not None else records
     if desk.json_output:
         for record in shown:
             sys.stdout.write(orjson.dumps(_request_to_json(record)).decode() + "\n")
@@ -105,10 +106,7 @@ def verify(
     """Check every record, journal and right against the signed checkpoint; names the first bad record."""
     kept = None
     if against is not None:
-        try:
-            kept = against.read_bytes()[:MAX_CHECKPOINT_BYTES]
-        except OSError as error:
-            raise InvalidError(f"{against}: {(error.strerror or 'cannot be read').lower()}") from None
+        kept = read_file(against, MAX_CHECKPOINT_BYTES)
     verified = desk.open().verify_log(kept)
     desk.show(
         {"records": verified.size, "predictions": verified.predictions, "root": verified.root.hex()},
@@ -132,7 +130,7 @@ def checkpoint(desk: Desk) -> None:
     note = desk.open().vault.log.checkpoint()
     if note is None:
         raise InvalidError("log: is empty")
-    desk.show({"checkpoint": note.decode()}, note.decode().rstrip("\n"))
+    desk.show({"checkpoint": note.decode()}, *note.decode().rstrip("\n").split("\n"))
 
 
 def _to_json(record: LogRecord) -> dict[str, Any]:

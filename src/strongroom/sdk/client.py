@@ -65,9 +65,7 @@ class Client:
         timeout_s: float = 30.0,
     ) -> None:
         """Raises InvalidError if the address or one of the files is unusable."""
-        parts = urlsplit(url)
-        if parts.scheme != "https" or not parts.hostname:
-            raise InvalidError(f"url: {shorten(url)} is not an https address")
+        host, port = _parse_url(url)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         try:
@@ -76,9 +74,7 @@ class Client:
         except (OSError, ssl.SSLError) as error:
             raise InvalidError(f"certificate: {shorten(error)}") from None
         self.url = url
-        self._connection = http.client.HTTPSConnection(
-            parts.hostname, parts.port or 443, timeout=timeout_s, context=context
-        )
+        self._connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
         self._metadata: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -201,6 +197,19 @@ def rows_to_inputs(tensors: Sequence[Mapping[str, Any]], rows: Sequence[Any]) ->
                 hint=f"inputs: {', '.join(names)}",
             )
     return [_column(tensor, [row[tensor["name"]] for row in rows]) for tensor in tensors]
+
+
+def _parse_url(url: str) -> tuple[str, int]:
+    """Return host and port. Raises InvalidError: no https address, or no name that can be looked up."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 443
+        host.encode("idna")
+    except ValueError:
+        host, port = "", 0
+    if not host or " " in host or not host.isprintable() or not url.lower().startswith("https://"):
+        raise InvalidError(f"url: {shorten(url)} is not an https address")
+    return host, port
 
 
 def _column(tensor: Mapping[str, Any], values: list[Any]) -> dict[str, Any]:

@@ -196,8 +196,12 @@ class Strongroom:
         for path in paths:
             if path.exists():
                 raise InvalidError(f"{path}: exists already", hint="choose another folder")
+        try:
+            # Before the record: what cannot be written is not handed out.
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidError(f"{target}: {(error.strerror or 'cannot be made').lower()}") from None
         given = identity.export_identity(self.unlock(), self.acting, name)
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path, content in zip(paths, (given.certificate_pem, given.key_pem, given.ca_pem), strict=True):
             _write_private(path, content)
         return paths
@@ -274,10 +278,13 @@ class Strongroom:
                 f"{self.acting}: certificate has expired", hint=f"strongroom identity renew {self.acting}"
             )
         key = vault.require_tls_keys().private_pem(identity_key(self.acting))
+        # The CA that the keystore vouches for, not ca.pem, which whoever writes the home can replace.
+        ca, ca_descriptor = memory_file(vault.trust_root.ca_pem)
         path, descriptor = memory_file(known.certificate_pem.encode() + key)
         try:
-            return Client(url or self._own_url(model), ca=self.home / CA_CERTIFICATE, certificate=path)
+            return Client(url or self._own_url(model), ca=ca, certificate=path)
         finally:
+            os.close(ca_descriptor)
             os.close(descriptor)
 
     def predict(
@@ -358,13 +365,13 @@ def verify_receipt(
     if not isinstance(evidence, dict):
         evidence = read_json(Path(evidence))
     path = Path(trust_root) if trust_root is not None else find_home(None) / TRUST_ROOT
-    return verify_evidence(evidence, TrustRoot.parse(_read_file(path, MAX_JSON_FILE_BYTES)))
+    return verify_evidence(evidence, TrustRoot.parse(read_file(path, MAX_JSON_FILE_BYTES)))
 
 
 def read_json(path: Path) -> Any:
     """Return the JSON in a file. Raises InvalidError: missing, too large, or not JSON."""
     try:
-        return orjson.loads(_read_file(path, MAX_JSON_FILE_BYTES))
+        return orjson.loads(read_file(path, MAX_JSON_FILE_BYTES))
     except orjson.JSONDecodeError as error:
         raise InvalidError(f"{path}: is not JSON: {shorten(error)}") from None
 
@@ -383,7 +390,8 @@ def parse_action(text: str) -> Action:
         raise InvalidError(f"action: {shorten(text)} is not one of {', '.join(Action)}") from None
 
 
-def _read_file(path: Path, limit: int) -> bytes:
+def read_file(path: Path, limit: int) -> bytes:
+    """Return a file's content. Raises InvalidError: missing, not readable, or larger than ``limit``."""
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
