@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
 from strongroom.errors import DeniedError, InvalidError
 from strongroom.sdk.home import Strongroom
@@ -51,8 +52,8 @@ class Desk:
     json_output: bool
 
     def __post_init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.notes = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+        self.notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
     def open(self) -> Strongroom:
         given = self.passphrase_fd is not None or self.passphrase_file or _passphrase_file_of_environment()
@@ -90,17 +91,22 @@ class Desk:
             self.print_json(value)
         else:
             for line in lines:
-                self.console.print(line, markup=False)
+                self.console.print(printable(line))
+
+    def note(self, text: str) -> None:
+        """Print a line beside the output, on stderr."""
+        self.notes.print(printable(text))
 
     def print_json(self, value: Any) -> None:
-        text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+        text = orjson.dumps(_encodable(value), option=orjson.OPT_INDENT_2, default=str)
         sys.stdout.write(text.decode() + "\n")
 
     def table(self, columns: list[str], rows: list[list[str]], empty: str) -> None:
         """Aligned columns in colour on a terminal, tab-separated lines otherwise."""
         if not rows:
-            self.notes.print(empty, markup=False)
+            self.note(empty)
             return
+        rows = [[printable(cell) for cell in row] for row in rows]
         if not self.console.is_terminal:
             for row in [columns, *rows]:
                 sys.stdout.write("\t".join(row) + "\n")
@@ -109,7 +115,7 @@ class Desk:
         for column in columns:
             table.add_column(column)
         for row in rows:
-            table.add_row(*(_plain(cell) for cell in row))
+            table.add_row(*map(Text, row))
         self.console.print(table)
 
     @contextmanager
@@ -159,8 +165,32 @@ def command(
     return register
 
 
-def _plain(cell: str) -> str:
-    return cell.replace("[", "\\[")
+def printable(text: str) -> str:
+    """Return ``text`` with all that a terminal or a reader of lines and tabs would act on spelled out.
+
+    Names of files, reasons and what a model calls its tensors are other people's words.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _spelled_out(char) for char in text)
+
+
+def _spelled_out(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _encodable(value: Any) -> Any:
+    """Return ``value`` with halves of surrogate pairs, as in file names that are not UTF-8, spelled out."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case dict():
+            return {key: _encodable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_encodable(item) for item in value]
+        case _:
+            return value
 
 
 def _passphrase_file_of_environment() -> Path | None:
@@ -191,5 +221,5 @@ def _first_line(descriptor: int, name: str) -> str:
         if not line or len(line) > MAX_PASSPHRASE_BYTES:
             raise InvalidError(f"{name}: holds no passphrase")
         return line.decode().removesuffix("\r")
-    except (OSError, UnicodeDecodeError):
+    except (OSError, OverflowError, UnicodeDecodeError):
         raise InvalidError(f"{name}: the passphrase cannot be read") from None

@@ -10,6 +10,7 @@ from strongroom.errors import InvalidError
 from strongroom.flows.inventory import Listed, shown_to_json
 from strongroom.sdk import running
 from strongroom.sdk.home import read_json
+from strongroom.values import ModelId
 
 _AUTO = "auto"
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="family@version, for instance fraud@1.0.0")]
@@ -160,6 +161,7 @@ def verify(
     """Check a stored version as a load would; exit 4 if anything differs."""
     room = desk.open()
     room.unlock()
+    ModelId.parse(model)
     size = sum(one.row.size_bytes for one in room.list(model.partition("@")[0]) if one.row.model == model)
     with desk.progress(f"verifying {model}", size or None) as progress:
         statement = room.verify(model, full=full, progress=progress)

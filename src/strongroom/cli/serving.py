@@ -105,9 +105,9 @@ def predict(
         [[str(number), *(_cell(row[name]) for name in names)] for number, row in enumerate(answer.rows())],
         "no rows in the answer",
     )
-    desk.notes.print(f"{answer.model}@{answer.version}, record {answer.record}", markup=False)
+    desk.note(f"{answer.model}@{answer.version}, record {answer.record}")
     if receipt is not None:
-        desk.notes.print(f"receipt written; check it: strongroom receipt verify {receipt}", markup=False)
+        desk.note(f"receipt written; check it: strongroom receipt verify {receipt}")
 
 
 def verify(
@@ -143,9 +143,13 @@ def complete(
 ) -> None:
     """Add to a receipt the proof that the log holds it, once its batch is folded; rewrites the file."""
     completed = desk.open().complete_receipt(read_json(path))
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     _write_json(fresh, completed)
-    fresh.replace(path)
+    try:
+        fresh.replace(path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise InvalidError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from None
     desk.show({"receipt": str(path), "complete": True}, f"{path}  complete: it proves its place in the log")
 
 
@@ -173,7 +177,7 @@ def _tell_ready(desk: Desk, acting: str, name: str, port: int, supervisor: Super
 def _note(desk: Desk, text: str) -> None:
     """Say it if anyone listens: a reader that is gone must not end the service, as rich would have it."""
     with suppress(OSError, SystemExit):
-        desk.notes.print(text, markup=False)
+        desk.note(text)
 
 
 def _facts_to_json(facts: ReceiptFacts) -> dict[str, Any]:
@@ -191,8 +195,11 @@ def _facts_to_json(facts: ReceiptFacts) -> dict[str, Any]:
 
 
 def _write_json(path: Path, value: Any) -> None:
+    """Write a new file for this user only: it holds a request and its answer. A link is never followed."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        path.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     except OSError as error:
         raise InvalidError(f"{path}: {(error.strerror or 'cannot be written').lower()}") from None
 

@@ -80,7 +80,7 @@ def complete_receipt(vault: Vault, value: Mapping[str, Any]) -> dict[str, Any]:
         InvalidError: the batch is not folded yet.
         RejectedError: the receipt does not hold, or the journal is another one.
     """
-    verify_evidence(dict(value), vault.trust_root)
+    verify_evidence(value, vault.trust_root)
     receipt = Receipt.parse(Evidence.parse(value).receipt)
     head = receipt.head
     authority = read_authority(vault)

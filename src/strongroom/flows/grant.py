@@ -66,7 +66,7 @@ def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Gra
             role=wish.role,
             resource=wish.resource,
             start=start,
-            end=start + wish.duration,
+            end=_end_of(start, wish.duration),
             reason=require_reason(wish.reason),
             granted_by=actor,
         )
@@ -87,6 +87,13 @@ def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Gra
             ),
         )
     return made
+
+
+def _end_of(start: datetime, duration: timedelta) -> datetime:
+    try:
+        return start + duration
+    except OverflowError:
+        raise InvalidError("grant: its end is beyond all calendars", hint="grant less and renew") from None
 
 
 def sign_grant(vault: Vault, made: Grant) -> str:

@@ -10,7 +10,7 @@ from strongroom.flows.vault import Vault, judge, moment, read_authority, require
 from strongroom.ports import VersionRow
 from strongroom.trust.authority import VersionRecord
 from strongroom.trust.statement import SealStatement
-from strongroom.values import Action, ModelId
+from strongroom.values import Action, ModelId, parse_family
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,12 @@ class Shown:
 
 
 def list_versions(vault: Vault, actor: str, family: str | None = None) -> list[Listed]:
-    """Return the versions that ``actor`` may see, by family and semantic version."""
+    """Return the versions that ``actor`` may see, by family and semantic version.
+
+    Raises InvalidError: ``family`` is not a family's name.
+    """
+    if family is not None:
+        parse_family(family)
     authority = sync_catalog(vault)
     now = moment(vault, authority)
     listed = []
