@@ -1,6 +1,7 @@
 """What can be set: one frozen value, read once from ``strongroom.toml``; an unknown name stops the start."""
 
 import os
+import stat
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,9 @@ HOME_VARIABLE = "STRONGROOM_HOME"
 DEFAULT_HOME = Path("~/.strongroom")
 FILE_NAME = "strongroom.toml"
 MAX_FILE_BYTES = 2**20
+MAX_SAFE_SNAPSHOT_AGE_S = 60.0
+MAX_SAFE_FOLD_INTERVAL_S = 300.0
+"""What is longer counts as an insecure choice."""
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
 
@@ -82,6 +86,16 @@ class Settings(_Section):
     def insecure_choices(self) -> list[str]:
         """Each setting that weakens a default, by name (I10)."""
         found = []
+        if self.serve.snapshot_max_age_s > MAX_SAFE_SNAPSHOT_AGE_S:
+            found.append(
+                f"serve.snapshot_max_age_s = {self.serve.snapshot_max_age_s:g}: "
+                "a gateway that hears nothing goes on that long without learning of a revocation"
+            )
+        if self.log.fold_interval_s > MAX_SAFE_FOLD_INTERVAL_S:
+            found.append(
+                f"log.fold_interval_s = {self.log.fold_interval_s:g}: "
+                "what gateways recorded stays out of the log that long"
+            )
         if self.log.durability != "strict":
             found.append("log.durability = insecure-relaxed: an answer can outrun its record")
         required = set(self.sandbox.require)
@@ -94,22 +108,43 @@ class Settings(_Section):
 
 
 def find_home(given: Path | None) -> Path:
-    """Return the home: ``--home``, else ``$STRONGROOM_HOME``, else ``~/.strongroom``."""
+    """Return the home: ``--home``, else ``$STRONGROOM_HOME``, else ``~/.strongroom``.
+
+    Raises InvalidError: no such user, or a relative path from a folder that is gone.
+    """
     chosen = given or Path(os.environ.get(HOME_VARIABLE) or DEFAULT_HOME)
-    return chosen.expanduser().absolute()
+    try:
+        return chosen.expanduser().absolute()
+    except RuntimeError:
+        raise InvalidError(f"{shorten(chosen)}: there is no such user") from None
+    except OSError:
+        raise InvalidError("home: the current folder is gone", hint="give an absolute path") from None
+
+
+def _read_plain(path: Path) -> bytes:
+    """Without blocking: a pipe or a device in the file's place must not stop or fill the process."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise InvalidError(f"{path}: is not a plain file")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            text = file.read(MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
+    if len(text) > MAX_FILE_BYTES:
+        raise InvalidError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
+    return text
 
 
 def read_settings(home: Path) -> Settings:
     """Raises InvalidError naming the first wrong setting."""
     path = home / FILE_NAME
     try:
-        text = path.read_bytes()
+        text = _read_plain(path)
     except FileNotFoundError:
         raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init") from None
     except OSError as error:
         raise InvalidError(f"{path}: {error.strerror}") from None
-    if len(text) > MAX_FILE_BYTES:
-        raise InvalidError(f"{path}: larger than {MAX_FILE_BYTES} bytes")
     try:
         return Settings.model_validate(tomllib.loads(text.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,9 +144,21 @@ def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:
 
 
 def _read_trust_root(home: Path) -> TrustRoot:
-    with _translated(home / TRUST_ROOT):
-        data = (home / TRUST_ROOT).read_bytes()
-    return TrustRoot.parse(data)
+    path = home / TRUST_ROOT
+    with _translated(path):
+        # A pipe or a device in its place must neither stop nor fill the process.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise RejectedError(f"{path}: is not a plain file")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(MAX_TRUST_ROOT_BYTES + 1)
+        finally:
+            os.close(descriptor)
+    try:
+        return TrustRoot.parse(data)
+    except InvalidError as error:
+        raise RejectedError(f"{TRUST_ROOT}: {error.message}", hint="restore it from a backup") from None
 
 
 def _write(path: Path, data: bytes) -> None:

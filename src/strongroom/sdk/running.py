@@ -73,10 +73,12 @@ def find_running(home: Path) -> list[Running]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            content = os.pread(descriptor, MAX_FILE_BYTES, 0)
-            found.append((os.fstat(descriptor).st_mtime_ns, content))
+            with suppress(OSError):  # a pipe, which nobody announces in
+                content = os.pread(descriptor, MAX_FILE_BYTES, 0)
+                found.append((os.fstat(descriptor).st_mtime_ns, content))
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not ours to sweep
+                path.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
     return [running for _, content in sorted(found) if (running := _parse(content)) is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, select, update
+from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from strongroom.adapters.records import tables
@@ -30,6 +30,7 @@ class SqlRecords:
         self._engine = engine
         with self._transaction() as connection:
             require_current(connection)
+            _require_no_program(connection)
 
     @classmethod
     def open(cls, path: Path, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> Self:
@@ -125,18 +126,17 @@ class SqlRecords:
     def note_head(self, size: int, root: bytes) -> None:
         table = tables.head
         with self._transaction() as connection:
-            known = connection.execute(select(table.c.size, table.c.root)).one_or_none()
+            known = _read_head(connection)
             if known is None:
                 connection.execute(insert(table).values(only=1, size=size, root=root))
-            elif size == known.size and root != known.root:
+            elif size == known[0] and root != known[1]:
                 raise RejectedError(f"log: has another root at size {size} than was seen before")
-            elif size > known.size:
+            elif size > known[0]:
                 connection.execute(update(table).values(size=size, root=root))
 
     def head(self) -> tuple[int, bytes] | None:
         with self._transaction(read=True) as connection:
-            row = connection.execute(select(tables.head.c.size, tables.head.c.root)).one_or_none()
-        return None if row is None else (row.size, bytes(row.root))
+            return _read_head(connection)
 
     @contextmanager
     def _transaction(self, *, read: bool = False) -> Iterator[Connection]:
@@ -189,18 +189,44 @@ def _translate(error: DBAPIError) -> OutageError | RejectedError:
     return OutageError(f"catalog: does not answer ({error.orig})")
 
 
+def _require_no_program(connection: Connection) -> None:
+    """A trigger would act with our hand, for instance to forget the remembered head."""
+    if connection.dialect.name == "sqlite":
+        query = text("SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')")
+        if connection.execute(query).scalar_one():
+            raise RejectedError(
+                "catalog: holds triggers or views that we never make",
+                hint="find out who edited it, then move catalog.sqlite away: it is rebuilt from the log",
+            )
+
+
+def _read_head(connection: Connection) -> tuple[int, bytes] | None:
+    """Whoever edits the file is bound by no type and no constraint of the tables."""
+    rows = connection.execute(select(tables.head.c.size, tables.head.c.root).limit(2)).all()
+    match [tuple(row) for row in rows]:
+        case []:
+            return None
+        case [(int(size), bytes(root))] if size >= 0 and len(root) == 32:
+            return size, root
+        case _:
+            raise RejectedError("catalog: the remembered head of the log is not one that we wrote")
+
+
 def _dump(dependencies: dict[str, Any]) -> str:
     try:
-        text = orjson.dumps(dependencies, option=orjson.OPT_SORT_KEYS)
+        data = orjson.dumps(dependencies, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         raise InvalidError("dependencies: cannot be written as JSON") from None
-    if len(text) > MAX_DEPENDENCIES_BYTES:
+    if len(data) > MAX_DEPENDENCIES_BYTES:
         raise InvalidError(f"dependencies: more than {MAX_DEPENDENCIES_BYTES} bytes")
-    return text.decode()
+    return data.decode()
 
 
 def _version(row: Row[Any]) -> VersionRow:
     try:
+        texts = (row.owner, row.format, row.digest, row.key_uri, row.publisher, row.statement_digest)
+        if not all(type(each) is str for each in texts) or type(row.size_bytes) is not int:
+            raise TypeError
         return VersionRow(
             model=str(ModelId.parse(row.model)),
             owner=row.owner,
@@ -221,6 +247,8 @@ def _version(row: Row[Any]) -> VersionRow:
 
 def _identity(row: Row[Any]) -> IdentityRow:
     try:
+        if type(row.name) is not str or type(row.certificate_pem) is not str:
+            raise TypeError
         return IdentityRow(
             row.name, row.certificate_pem, parse_time(row.created_at), bool(row.revoked), row.log_index
         )
