@@ -75,6 +75,10 @@ def release(vault: Vault, actor: str, model: ModelId, progress: Progress | None 
                 manifest=str(statement.manifest_digest),
             ),
         )
+        # What was revoked while the statement was read must not be released after its revocation.
+        after = read_authority(vault)
+        require_permission(vault, after, actor, Action.SERVE, str(model))
+        after.require_approved(model, statement.manifest_digest, after.versions[model].statement)
         data_key = _unwrap(vault, model, statement)
         # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed
         return Release(model, statement, unseal_entries(vault, model, statement.entries, data_key, progress))

@@ -4,11 +4,12 @@ Read the authority from the verified log, decide, and record before acting. Noth
 rights and states are replayed from the log (docs/decisions/0002).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from strongroom.errors import DeniedError, RejectedError
+from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError
 from strongroom.ports import (
     BlobStore,
     CertificateAuthority,
@@ -28,6 +29,7 @@ from strongroom.ports import (
 from strongroom.trust.authority import Authority
 from strongroom.trust.checkpoint import verify_checkpoint
 from strongroom.trust.events import Event, Outcome
+from strongroom.trust.grants import MAX_DURATION
 from strongroom.trust.keyring import TrustRoot
 from strongroom.trust.merkle import Frontier, leaf_hash
 from strongroom.trust.policy import Decision, Request, decide
@@ -39,6 +41,9 @@ SIGNING_KEY = KeyUri("file:sign/1")
 LOG_KEY = KeyUri("file:log")
 CA_KEY = KeyUri("file:ca")
 CONTROL_LOCK = "control"
+
+MAX_SILENCE = MAX_DURATION
+"""Records further apart than the longest grant come from a wrong clock."""
 
 EXPIRED = "certificate-expired"
 _NEED_NO_CERTIFICATE = frozenset({Action.RENEW_IDENTITY, Action.SERVE})
@@ -157,13 +162,23 @@ def _replay(vault: Vault, state: Replayed, size: int, remembered: tuple[int, byt
         if remembered is not None and index == remembered[0]:
             _require_remembered(frontier, remembered)
         frontier.push(leaf_hash(leaf))
-        authority = authority.apply(Event.parse(leaf), index)
+        authority = authority.apply(_parse(leaf, index), index)
         index += 1
     if index != size:
         raise RejectedError(f"log: record {index} is missing", hint="run: strongroom log verify")
     if remembered is not None and index == remembered[0]:
         _require_remembered(frontier, remembered)
     return Replayed(size, frontier, authority)
+
+
+def _parse(leaf: bytes, index: int) -> Event:
+    try:
+        return Event.parse(leaf)
+    except InvalidError as error:
+        raise RejectedError(
+            f"log: record {index} is not one that we wrote ({error.message})",
+            hint="run: strongroom log verify",
+        ) from None
 
 
 def _require_remembered(frontier: Frontier, remembered: tuple[int, bytes]) -> None:
@@ -202,12 +217,28 @@ def record(vault: Vault, *events: Event) -> int:
 
     Raises:
         RejectedError: the log would not accept one of them.
-        OutageError: the log could not be written, or the head not noted; the caller must not act.
+        OutageError: the log could not be written, or the head not noted, or this clock is far ahead; the
+            caller must not act.
     """
+    _require_clock(vault.replayed.authority, events)
     vault.replayed.authority.extend(events)
     index = vault.log.append([event.to_bytes() for event in events], vault.log_signer())
     remember_head(vault)
     return index
+
+
+def _require_clock(authority: Authority, events: Sequence[Event]) -> None:
+    """Refuse records from a clock that runs far ahead: their time could never be taken back.
+
+    No question is answered as of a time before the newest record, so one record from the year 2100 would end
+    every grant and certificate for good. Nothing is lost by refusing: a year after the newest record every
+    grant that it knew has ended by itself.
+    """
+    if authority.size and any(event.time - authority.last_time > MAX_SILENCE for event in events):
+        raise OutageError(
+            f"clock: is more than {MAX_SILENCE.days} days after the newest record; nothing was recorded",
+            hint="set the clock of this machine",
+        )
 
 
 def remember_head(vault: Vault) -> None:
