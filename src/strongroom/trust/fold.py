@@ -16,7 +16,7 @@ from strongroom.trust.approvals import APPROVAL_TYPE, parse_approval
 from strongroom.trust.certificates import parse_trust_domain, public_key_of, require_ca, require_client
 from strongroom.trust.dsse import Envelope, verify
 from strongroom.trust.events import Event
-from strongroom.trust.grants import GRANT_TYPE, Grant
+from strongroom.trust.grants import EVERYTHING, GRANT_TYPE, Grant
 from strongroom.trust.keyring import KeyHistory, SigningKey
 from strongroom.trust.signatures import Algorithm, PublicKey
 from strongroom.trust.standing import (
@@ -134,7 +134,7 @@ def _revoke_grant(standing: Standing, event: Event, at: datetime) -> Changes:
 
 def _rotate_key(standing: Standing, event: Event, at: datetime) -> Changes:
     """A new signing key takes over: the ones before it end. Other kinds of key are not believed by us."""
-    _require_actor(standing, event)
+    _require_key_admin(standing, event, at)
     detail = _fields(event, kind=str, key=dict)
     if detail["kind"] != "signing":
         return {}
@@ -154,7 +154,7 @@ def _ended(key: SigningKey, at: datetime) -> SigningKey:
 
 def _revoke_key(standing: Standing, event: Event, at: datetime) -> Changes:
     """A key may be revoked from a past time on, when it was lost, but not from a future one."""
-    _require_actor(standing, event)
+    _require_key_admin(standing, event, at)
     detail = _fields(event, key_id=str, at=str)
     since = parse_time(detail["at"])
     if since > at:
@@ -280,6 +280,13 @@ def _require_actor(standing: Standing, event: Event) -> None:
     """Only a known identity that was not revoked acts; before there is any, the home is being made."""
     if standing.identities:
         _require_identity(standing, event.actor)
+
+
+def _require_key_admin(standing: Standing, event: Event, at: datetime) -> None:
+    """Signing keys are changed by an admin of everything; the first one comes before any identity."""
+    _require_actor(standing, event)
+    if standing.identities and not standing.is_role(event.actor, Role.ADMIN, EVERYTHING, at):
+        raise RejectedError(f"{event.actor} was not admin of everything then")
 
 
 def _require_identity(standing: Standing, name: str) -> Identity:

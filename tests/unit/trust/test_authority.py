@@ -633,6 +633,17 @@ def test_a_rotation_ends_the_key_before() -> None:
     refuse(world, rotation(world, first), "twice")
 
 
+@pytest.mark.parametrize("action", ["rotate-key", "revoke-key"])
+def test_signing_key_changed_by_someone_who_is_no_admin(action: str) -> None:
+    world = peopled()
+    key = ec.generate_private_key(ec.SECP256R1())
+    world.do(rotation(world, key))
+    detail = {"key_id": PublicKey.from_pem(pem_of(key)).key_id, "at": format_time(world.now)}
+    if action == "rotate-key":
+        detail = dict(rotation(world, ec.generate_private_key(ec.SECP256R1())).detail or {})
+    refuse(world, world.event("rita", action, detail), "was not admin")
+
+
 def test_a_rotation_dated_back_does_not_end_the_key_before_it_was_recorded() -> None:
     world = peopled()
     first, second = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
