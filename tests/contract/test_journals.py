@@ -11,6 +11,7 @@ from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.journals.memory import MemoryJournals
 from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.ports import JournalFiles
+from strongroom.serve.gateway.book import Book
 
 FIRST, SECOND, THIRD = "1" * 32, "0" * 32, "a" * 32
 
@@ -51,6 +52,26 @@ def test_oldest_first(place: Place) -> None:
         place.write(name, b"x")
     assert list(place.files.open_names()) == [FIRST, SECOND, THIRD]
     assert list(place.files.names()) == [FIRST, SECOND, THIRD]
+
+
+def test_a_journal_is_held_while_its_gateway_lives(tmp_path: Path) -> None:
+    book = Book()
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    book.open(folder)
+    os.close(folder)
+    journals = LocalJournals(tmp_path)
+    assert journals.open_names() == [book.name]
+    assert journals.is_held(book.name)
+    assert journals.is_held(book.name), "asking does not let go of it"
+    book.close()
+    assert not journals.is_held(book.name)
+    journals.close(book.name)
+    assert not journals.is_held(book.name)
+
+
+def test_a_journal_that_nobody_writes_is_not_held(place: Place) -> None:
+    place.write(FIRST, b"x")
+    assert not place.files.is_held(FIRST)
 
 
 def test_read_by_ranges(place: Place) -> None:
