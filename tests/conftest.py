@@ -29,6 +29,16 @@ settings.load_profile("strongroom")
 _LOOPBACK = ("127.", "::1", "localhost", "::ffff:127.")
 
 
+_LONGEST_ID = 40
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes and long texts after their parameter: an id must be short, and the same in every process."""
+    if isinstance(val, bytes) or (isinstance(val, str) and len(val) > _LONGEST_ID):
+        return argname
+    return None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def offline() -> Iterator[None]:
     """Refuse every connection that would leave this machine, so that "offline" is a fact."""
