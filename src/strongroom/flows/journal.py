@@ -1,7 +1,8 @@
 """Journals: certify a gateway's journal key, fold journals into the log, verify them against it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from strongroom.errors import RejectedError
 from strongroom.flows.vault import (
@@ -21,6 +22,8 @@ from strongroom.trust.signatures import PublicKey
 
 READ_BYTES = 64 * 2**20
 MAX_HEADS_A_FOLD = 2**16
+OPENING = timedelta(seconds=10)
+"""A journal is certified before its gateway makes the file."""
 
 
 def certify_journal(vault: Vault, actor: str, journal: str, public_pem: str) -> str:
@@ -62,19 +65,25 @@ class Folding:
     actor: str
     _readers: dict[str, JournalReader] = field(default_factory=dict)
     _pending: dict[str, list[BatchHead]] = field(default_factory=dict)
+    _since: int | None = None
+    """Size of the log when we began: journals opened later should be there as long as we are."""
+    _done: set[str] = field(default_factory=set)
+    """Journals that we saw to their end, or whose absence we recorded."""
 
     def fold(self) -> int:
         """Fold every batch that is not yet in the log; returns how many were.
 
-        A journal whose gateway is gone is closed once it is folded.
+        A journal whose gateway is gone is closed once it is folded. One that was removed under its gateway is
+        recorded, one that was put among the closed ones is folded on there.
 
         Raises:
-            RejectedError: a journal was altered; its good part and all other journals are folded.
+            RejectedError: a journal was altered or removed; its good part and all others are folded.
             OutageError: the log could not be written; the next call goes on.
         """
         folded = 0
         altered = None
-        for name in self.vault.journals.open_names():
+        still_open = self.vault.journals.open_names()
+        for name in (*still_open, *self._moved_away(still_open)):
             try:
                 folded += self._fold_journal(name)
             except RejectedError as error:
@@ -84,10 +93,38 @@ class Folding:
             raise altered
         return folded
 
+    def _moved_away(self, still_open: Sequence[str]) -> list[str]:
+        """Journals opened since we began that are not where their gateways put them."""
+        authority = read_authority(self.vault)
+        if self._since is None:
+            self._since = authority.size
+        return [
+            name
+            for name, journal in authority.journals.items()
+            if journal.log_index >= self._since and name not in still_open and name not in self._done
+        ]
+
+    def _require_there(self, name: str, journal: Journal) -> bool:
+        """Say whether the journal can be read; one that is gone is recorded before anything is raised."""
+        if name in self.vault.journals.names():
+            return True
+        now = moment(self.vault, read_authority(self.vault))
+        if now - journal.opened_at < OPENING:
+            return False
+        self._done.add(name)
+        why = "is missing: its gateway never opened it, or someone removed it"
+        event = build_event(
+            self.vault, now, self.actor, "fold", name, verdict="reject", rule="serve", reason=f"journal {why}"
+        )
+        record(self.vault, event)
+        raise RejectedError(f"journal: {why}")
+
     def _fold_journal(self, name: str) -> int:
         journal = read_authority(self.vault).journals.get(name)
         if journal is None:
             return 0  # opened but never certified: it cannot hold an answer that anyone received
+        if not self._require_there(name, journal):
+            return 0
         # Asked before reading: what nobody holds cannot grow behind the last batch that is read.
         held = self.vault.journals.is_held(name)
         try:
@@ -100,6 +137,7 @@ class Folding:
             self._readers.pop(name, None)
             self._pending.pop(name, None)
             self.vault.journals.close(name)
+            self._done.add(name)
         return folded
 
     def _read(self, name: str, journal: Journal) -> None:
@@ -145,6 +183,20 @@ def read_batches(vault: Vault, name: str, reader: JournalReader) -> Iterator[Bat
             return
 
 
+def require_whole(vault: Vault, name: str, journal: Journal, batches: int) -> None:
+    """A journal has at least the batches that were folded, and a closed one no more."""
+    if journal.folded is not None and batches <= journal.folded:
+        raise RejectedError(
+            f"journal {name}: ends after {batches} batches, {journal.folded + 1} are in the log"
+        )
+    if name in vault.journals.open_names():
+        return
+    # It is closed only once it is folded, so whatever the log says now holds for what is closed.
+    folded = read_authority(vault).journals[name].folded
+    if batches - 1 > (-1 if folded is None else folded):
+        raise RejectedError(f"journal {name}: was put among the closed ones before it was folded")
+
+
 def verify_journals(vault: Vault, authority: Authority) -> int:
     """Check every journal against the folds in the log; returns the number of prediction records.
 
@@ -171,6 +223,7 @@ def verify_journals(vault: Vault, authority: Authority) -> int:
         for batch in read_batches(vault, name, reader):
             heads.append(batch.head)
             records += len(batch.records)
+        require_whole(vault, name, journal, len(heads))
         for event in folds.get(name, []):
             detail = event.detail or {}
             part = heads[detail["first"] : detail["last"] + 1]

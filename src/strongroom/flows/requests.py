@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from strongroom import canonical
-from strongroom.flows.journal import read_batches
+from strongroom.errors import RejectedError
+from strongroom.flows.journal import read_batches, require_whole
 from strongroom.flows.vault import Vault, read_authority, require_permission
 from strongroom.trust.authority import Authority
 from strongroom.trust.journal import JournalReader
@@ -36,7 +37,7 @@ def read_requests(vault: Vault, actor: str, only: Mapping[str, str] | None = Non
 
     Raises:
         DeniedError: the actor may not read the log.
-        RejectedError: a journal was altered.
+        RejectedError: a journal was altered, or lacks batches that the log counts.
     """
     authority = read_authority(vault)
     require_permission(vault, authority, actor, Action.READ_LOG, "*")
@@ -45,12 +46,18 @@ def read_requests(vault: Vault, actor: str, only: Mapping[str, str] | None = Non
 
 def _records(vault: Vault, authority: Authority, wanted: dict[str, str]) -> Iterator[RequestRecord]:
     status = wanted.pop("status", None)
-    for name in vault.journals.names():
-        journal = authority.journals.get(name)
-        if journal is None:
+    present = vault.journals.names()
+    for name, journal in authority.journals.items():
+        if journal.folded is not None and name not in present:
+            raise RejectedError(f"journal {name}: is missing, {journal.folded + 1} batches are in the log")
+    for name in present:
+        known = authority.journals.get(name)
+        if known is None:
             continue
-        reader = JournalReader(journal.public, bytes.fromhex(name))
+        reader = JournalReader(known.public, bytes.fromhex(name))
+        batches = 0
         for batch in read_batches(vault, name, reader):
+            batches += 1
             for index, record in enumerate(batch.records):
                 if status is not None and str(record.status) != status:
                     continue
@@ -66,3 +73,4 @@ def _records(vault: Vault, authority: Authority, wanted: dict[str, str]) -> Iter
                     request=record.request,
                     answer=record.answer,
                 )
+        require_whole(vault, name, known, batches)

@@ -44,19 +44,10 @@ class LocalJournals:
         raise missing(name)
 
     def is_held(self, name: str) -> bool:
-        path = self._open_path(require_name(name))
+        # Its gateway still has it if somebody moved it among the closed ones by hand.
+        paths = (self._open_path(require_name(name)), self._closed_path(name))
         with _translated(name):
-            try:
-                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            except FileNotFoundError:
-                return False  # another supervisor has closed it
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(descriptor)
-        return False
+            return any(_is_locked(path) for path in paths)
 
     def close(self, name: str) -> None:
         source, target = self._open_path(require_name(name)), self._closed_path(name)
@@ -80,6 +71,20 @@ class LocalJournals:
 
     def _closed_path(self, name: str) -> Path:
         return self._folder / CLOSED / f"{name}{SUFFIX}"
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _names(folder: Path) -> list[str]:
