@@ -250,7 +250,6 @@ def test_signs_what_it_says_to_ignore() -> None:
         BUNDLE.replace(b'"keyid":""', b'"keyid":"","keyid":""', 1),
         b'{"more":' + b"9" * 5000 + b"}",
     ],
-    ids=repr,
 )
 def test_second_bundle_duplicate_keys_and_other_texts(text: bytes) -> None:
     with pytest.raises(RejectedError):
