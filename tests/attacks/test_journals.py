@@ -1,4 +1,4 @@
-"""Who writes the home hides what a gateway decided: journals removed, cut, or put away as if they were done."""
+"""Who writes the home hides what a gateway decided: journals removed, cut, or put away as if done."""
 
 import fcntl
 import os

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from strongroom.errors import InvalidError
+from strongroom.errors import InvalidError, RejectedError
 from strongroom.flows.journal import verify_journals
 from strongroom.flows.vault import Vault, read_authority, require_permission
 from strongroom.trust.checkpoint import Head, verify_checkpoint
 from strongroom.trust.events import Event
 from strongroom.trust.log import verify_log
-from strongroom.trust.merkle import inclusion_proof, leaf_hash
+from strongroom.trust.merkle import Frontier, inclusion_proof, leaf_hash
 from strongroom.trust.tiles import hash_reader
 from strongroom.values import Action
 
@@ -84,14 +84,24 @@ def read_log(
     authority = read_authority(vault)
     require_permission(vault, authority, actor, Action.READ_LOG, "*")
     end = authority.size if last is None else min(last, authority.size)
-    return _records(vault, first, end, only or {})
+    return _records(vault, range(first, end), only or {})
 
 
-def _records(vault: Vault, first: int, end: int, wanted: Mapping[str, str]) -> Iterator[LogRecord]:
-    for index, leaf in enumerate(vault.log.leaves(min(first, end), end), start=first):
-        event = Event.parse(leaf)
-        if all(str(getattr(event, name)) == value for name, value in wanted.items()):
-            yield LogRecord(index, event)
+def _records(vault: Vault, shown: range, wanted: Mapping[str, str]) -> Iterator[LogRecord]:
+    """All leaves are read and hashed once more, since files could be exchanged after they were verified.
+
+    Raises RejectedError after the last record if they were.
+    """
+    size, root = vault.replayed.size, vault.replayed.frontier.root()
+    frontier = Frontier()
+    for index, leaf in enumerate(vault.log.leaves(0, size)):
+        frontier.push(leaf_hash(leaf))
+        if index in shown:
+            event = Event.parse(leaf)
+            if all(str(getattr(event, name)) == value for name, value in wanted.items()):
+                yield LogRecord(index, event)
+    if frontier.root() != root:
+        raise RejectedError("log: changed while it was read; the records shown are not all genuine")
 
 
 def prove(vault: Vault, actor: str, index: int) -> Proof:

@@ -253,8 +253,11 @@ class Strongroom:
         return self._reading(lambda vault: read_requests(vault, self.acting, only))
 
     def verify_log(self, exported: bytes | None = None) -> audit.AuditedLog:
-        """Check the whole log and its journals offline; names the first bad record."""
-        return audit.verify_whole_log(self.vault, exported)
+        """Check the whole log and its journals offline; names the first bad record.
+
+        With a passphrase at hand the log must be that of the keystore; without, that of trust.json.
+        """
+        return audit.verify_whole_log(self._anchored(), exported)
 
     def prove(self, index: int) -> audit.Proof:
         """Inclusion proof of one record."""
@@ -314,7 +317,11 @@ class Strongroom:
 
     def doctor(self) -> Sequence[doctoring.Check]:
         """Everything a careful operator would look at."""
-        return doctoring.examine(self.vault, self.home, self.settings.insecure_choices())
+        return doctoring.examine(self._anchored(), self.home, self.settings.insecure_choices())
+
+    def _anchored(self) -> Vault:
+        """The vault, opened if that needs no question: only a keystore cannot be put there by a stranger."""
+        return self.unlock() if isinstance(self._passphrase, str) else self.vault
 
     def _reading(self, act: Callable[[Vault], _Result]) -> _Result:
         """Read without the keystore; only a denial opens it, if that needs no question, to be recorded."""
