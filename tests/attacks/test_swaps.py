@@ -130,3 +130,20 @@ def _without_revocations(scene: Scene):  # type: ignore[no-untyped-def]
             yield scene.log._leaves[0] if index == 5 else leaf
 
     return leaves
+
+
+# The remembered head
+
+
+def test_a_catalog_deleted_to_forget_the_head_is_recorded(shell: Shell) -> None:
+    """With it a log that was cut would pass: not unseen."""
+    for path in shell.home.glob("catalog.sqlite*"):
+        path.unlink()
+    assert "remembers no head" in shell("doctor").out
+    shell.ok("list")
+    assert "remembers no head" in shell("doctor").out  # a reader without the keys does not cover it up
+    assert "catalog-lost" not in shell.ok("log", "show").out
+    shell.ok("verify", "fraud@1.0.0")
+    shown = shell.ok("log", "show", "--last", "2").out
+    assert [line.split("\t")[3] for line in shown.splitlines()[1:]] == ["catalog-lost", "verify"]
+    assert "remembers no head" not in shell("doctor").out

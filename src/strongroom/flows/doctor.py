@@ -71,6 +71,13 @@ def _log(vault: Vault) -> Iterator[Check]:
         Verdict.OK,
         f"{verified.size} records and {verified.predictions} predictions match the signed checkpoint",
     )
+    if vault.records.head() is None:
+        yield Check(
+            "log",
+            Verdict.WARN,
+            "the catalog is new and remembers no head: whether the log was cut cannot be told from here",
+            "strongroom log verify --against a checkpoint that was kept elsewhere",
+        )
 
 
 def _clock(vault: Vault) -> Iterator[Check]:

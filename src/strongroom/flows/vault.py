@@ -221,10 +221,29 @@ def record(vault: Vault, *events: Event) -> int:
             caller must not act.
     """
     _require_clock(vault.replayed.authority, events)
-    vault.replayed.authority.extend(events)
-    index = vault.log.append([event.to_bytes() for event in events], vault.log_signer())
-    remember_head(vault)
-    return index
+    # A catalog that is new or was emptied cannot say that the log was cut: that it was so stays on record.
+    lost = [_lost_head(vault, events[0])] if _is_head_lost(vault) else []
+    written = [*lost, *events]
+    vault.replayed.authority.extend(written)
+    index = vault.log.append([event.to_bytes() for event in written], vault.log_signer())
+    _note_head(vault)
+    return index + len(lost)
+
+
+def _is_head_lost(vault: Vault) -> bool:
+    return vault.replayed.size > 0 and vault.records.head() is None
+
+
+def _lost_head(vault: Vault, event: Event) -> Event:
+    return build_event(
+        vault,
+        event.time,
+        event.actor,
+        "catalog-lost",
+        "*",
+        rule="unseen",
+        reason=f"the largest head seen was forgotten; {vault.replayed.size} records are taken as all",
+    )
 
 
 def _require_clock(authority: Authority, events: Sequence[Event]) -> None:
@@ -242,7 +261,16 @@ def _require_clock(authority: Authority, events: Sequence[Event]) -> None:
 
 
 def remember_head(vault: Vault) -> None:
-    """Note the log's head in the catalog, so that a log cut later is noticed."""
+    """Note the log's head in the catalog, so that a log cut later is noticed.
+
+    Not in a catalog that lost it, before the loss is recorded.
+    """
+    read_authority(vault)
+    if not _is_head_lost(vault):
+        _note_head(vault)
+
+
+def _note_head(vault: Vault) -> None:
     read_authority(vault)
     vault.records.note_head(vault.replayed.size, vault.replayed.frontier.root())
 
