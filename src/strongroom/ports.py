@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from strongroom.errors import OutageError
 from strongroom.values import KeyUri, State
 
 
@@ -254,15 +255,24 @@ class Records(Protocol):
         """The largest log head ever noted: a log shorter than this was cut or rolled back."""
 
 
+class LogGrewError(OutageError):
+    """Others wrote to the log since it was read: read it again, and decide again."""
+
+    def __init__(self) -> None:
+        super().__init__("log: others wrote to it meanwhile", hint="try again")
+
+
 class LogStore(Protocol):
     """An append-only sequence of byte strings under a Merkle tree (docs/formats/log.md)."""
 
-    def append(self, leaves: Sequence[bytes], signer: Signer) -> int:
+    def append(self, leaves: Sequence[bytes], signer: Signer, *, after: int | None = None) -> int:
         """Append all or none; durable, with a new signed checkpoint, on return. Returns the first index.
 
         One writer at a time across processes; the current tree is checked against its checkpoint first.
+        ``after``: only if the log has exactly so many records.
 
         Raises:
+            LogGrewError: it has another number of records than ``after``; nothing was appended.
             RejectedError: the stored tree does not match its checkpoint.
             OutageError: the disk is full or read-only; nothing was appended.
         """

@@ -7,14 +7,27 @@ from pathlib import Path
 import pytest
 
 from strongroom.adapters.log.memory import MemoryLog
-from strongroom.errors import OutageError, RejectedError
+from strongroom.errors import DeniedError, OutageError, RejectedError
+from strongroom.flows.approve import approve
 from strongroom.flows.audit import read_log
 from strongroom.flows.release import release
-from strongroom.flows.vault import moment, read_authority
+from strongroom.flows.vault import identity_key, moment, read_authority
 from strongroom.flows.withdraw import revoke
+from strongroom.ports import Signer
+from strongroom.values import KeyUri, State
 from tests.cli.conftest import new_shell
 from tests.cli.press import Shell
-from tests.flows.scene import ADMIN, AUDITOR, ONE, OPERATOR, OWNER, Scene, furnished
+from tests.flows.scene import (
+    ADMIN,
+    AUDITOR,
+    ONE,
+    OPERATOR,
+    OWNER,
+    REVIEWER,
+    TWO,
+    Scene,
+    furnished,
+)
 
 PARTS = ("trust.json", "ca.pem", "log", "catalog.sqlite", "blobs", "journals")
 
@@ -147,3 +160,40 @@ def test_a_catalog_deleted_to_forget_the_head_is_recorded(shell: Shell) -> None:
     shown = shell.ok("log", "show", "--last", "2").out
     assert [line.split("\t")[3] for line in shown.splitlines()[1:]] == ["catalog-lost", "verify"]
     assert "remembers no head" not in shell("doctor").out
+
+
+def test_a_lock_file_removed_between_two_approvals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both judged by the same records: the second must not be written, for no replay would accept it."""
+    scene = furnished()
+    scene.publish(TWO)
+    signing = scene.keys.signer
+    other = scene.reopened()
+
+    def signer(key: KeyUri) -> Signer:
+        if key == identity_key(REVIEWER):
+            monkeypatch.setattr(scene.keys, "signer", signing)
+            approve(other, REVIEWER, TWO)
+        return signing(key)
+
+    monkeypatch.setattr(scene.keys, "signer", signer)
+    with pytest.raises(RejectedError, match="has the approval of rita already"):
+        approve(scene.vault, REVIEWER, TWO)
+    monkeypatch.undo()
+    assert read_authority(scene.reopened(afresh=True)).versions[TWO].state is State.APPROVED
+
+
+def test_denials_written_meanwhile_stop_no_approval(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = furnished()
+    scene.publish(TWO)
+    signing = scene.keys.signer
+    other = scene.reopened()
+
+    def signer(key: KeyUri) -> Signer:
+        if key == identity_key(REVIEWER):
+            with pytest.raises(DeniedError):
+                revoke(other, REVIEWER, TWO, "may not")
+        return signing(key)
+
+    monkeypatch.setattr(scene.keys, "signer", signer)
+    approve(scene.vault, REVIEWER, TWO)
+    assert read_authority(scene.reopened(afresh=True)).versions[TWO].state is State.APPROVED

@@ -18,7 +18,7 @@ from strongroom.adapters.log import folder
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.log.memory import MemoryLog
 from strongroom.errors import InvalidError, OutageError, RejectedError
-from strongroom.ports import LogStore
+from strongroom.ports import LogGrewError, LogStore
 from strongroom.trust.checkpoint import Head, claimed_head, sign_checkpoint
 from strongroom.trust.log import BadRecordError, verify_log
 from strongroom.trust.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, require_included, tree_root
@@ -93,6 +93,13 @@ class TestEveryLog:
     def test_the_longest_and_the_empty_record(self, log: LogStore) -> None:
         log.append([b"", b"x" * 65_535], LOG)
         assert [log.leaf(0), log.leaf(1)] == [b"", b"x" * 65_535]
+
+    def test_it_is_appended_only_behind_what_was_read(self, log: LogStore) -> None:
+        log.append([b"one"], LOG, after=0)
+        for other in (0, 2):
+            with pytest.raises(LogGrewError):
+                log.append([b"two"], LOG, after=other)
+        assert log.append([b"two"], LOG, after=1) == 1
 
     def test_foreign_key_cannot_append(self, log: LogStore) -> None:
         log.append(records(0, 3), LOG)

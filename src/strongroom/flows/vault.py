@@ -18,6 +18,7 @@ from strongroom.ports import (
     JournalFiles,
     KeyProvider,
     Locks,
+    LogGrewError,
     LogStore,
     MemoryProvider,
     Records,
@@ -29,6 +30,7 @@ from strongroom.ports import (
 from strongroom.trust.authority import Authority
 from strongroom.trust.checkpoint import verify_checkpoint
 from strongroom.trust.events import Event, Outcome
+from strongroom.trust.fold import STEPS
 from strongroom.trust.grants import MAX_DURATION
 from strongroom.trust.keyring import TrustRoot
 from strongroom.trust.merkle import Frontier, leaf_hash
@@ -44,6 +46,8 @@ CONTROL_LOCK = "control"
 
 MAX_SILENCE = MAX_DURATION
 """Records further apart than the longest grant come from a wrong clock."""
+APPEND_ATTEMPTS = 8
+"""Records that change nothing, such as denials, are written without the control lock."""
 
 EXPIRED = "certificate-expired"
 _NEED_NO_CERTIFICATE = frozenset({Action.RENEW_IDENTITY, Action.SERVE})
@@ -224,10 +228,29 @@ def record(vault: Vault, *events: Event) -> int:
     # A catalog that is new or was emptied cannot say that the log was cut: that it was so stays on record.
     lost = [_lost_head(vault, events[0])] if _is_head_lost(vault) else []
     written = [*lost, *events]
-    vault.replayed.authority.extend(written)
-    index = vault.log.append([event.to_bytes() for event in written], vault.log_signer())
+    index = _append(vault, written)
     _note_head(vault)
     return index + len(lost)
+
+
+def _append(vault: Vault, events: Sequence[Event]) -> int:
+    """What changes a right is written only behind the records that it was judged by.
+
+    The control lock sees to that, unless somebody removes its file: two approvals of one reviewer in the log
+    would be one more than a replay accepts, and the home would stop for good.
+    """
+    changes = any(event.action in STEPS and event.decision == Outcome.ALLOW for event in events)
+    leaves = [event.to_bytes() for event in events]
+    for attempt in range(1, APPEND_ATTEMPTS + 1):
+        vault.replayed.authority.extend(events)
+        after = vault.replayed.size if changes else None
+        try:
+            return vault.log.append(leaves, vault.log_signer(), after=after)
+        except LogGrewError:
+            if attempt == APPEND_ATTEMPTS:
+                raise
+            read_authority(vault)
+    raise AssertionError("unreachable")
 
 
 def _is_head_lost(vault: Vault) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from strongroom.adapters.log.folder import DurableWrites, find_file, hold_lock, sync_folder, write_file
 from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError
-from strongroom.ports import Signer
+from strongroom.ports import LogGrewError, Signer
 from strongroom.trust.checkpoint import (
     Checkpoint,
     Head,
@@ -64,7 +64,7 @@ class LocalLog:
         self._remembered = remembered
         self._lock_timeout_s = lock_timeout_s
 
-    def append(self, leaves: Sequence[bytes], signer: Signer) -> int:
+    def append(self, leaves: Sequence[bytes], signer: Signer, *, after: int | None = None) -> int:
         """See `LogStore.append`. If the error says so, the append may have become durable after all."""
         if not leaves or any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
             raise InvalidError(f"log: append needs records, of at most {MAX_LEAF_BYTES} bytes each")
@@ -75,6 +75,8 @@ class LocalLog:
             with hold_lock(self._root / _LOCK, self._lock_timeout_s):
                 builder, tail = self._require_tree(signer)
                 first = builder.size
+                if after not in (None, first):
+                    raise LogGrewError
                 self._extend(builder, tail, leaves, signer)
                 self._drop_superseded(first, builder.size)
                 return first

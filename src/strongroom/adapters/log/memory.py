@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from threading import Lock
 
 from strongroom.errors import InvalidError, RejectedError
-from strongroom.ports import Signer
+from strongroom.ports import LogGrewError, Signer
 from strongroom.trust.checkpoint import require_origin, sign_checkpoint, verify_checkpoint
 from strongroom.trust.merkle import leaf_hash
 from strongroom.trust.signatures import PublicKey
@@ -20,7 +20,7 @@ class MemoryLog:
         self._checkpoint: bytes | None = None
         self._lock = Lock()
 
-    def append(self, leaves: Sequence[bytes], signer: Signer) -> int:
+    def append(self, leaves: Sequence[bytes], signer: Signer, *, after: int | None = None) -> int:
         if not leaves or any(len(leaf) > MAX_LEAF_BYTES for leaf in leaves):
             raise InvalidError(f"log: append needs records, of at most {MAX_LEAF_BYTES} bytes each")
         with self._lock:
@@ -32,6 +32,8 @@ class MemoryLog:
                 if (builder.size, builder.root()) != current.head:
                     raise RejectedError("log: stored records do not match the checkpoint")
             first = builder.size
+            if after not in (None, first):
+                raise LogGrewError
             for leaf in leaves:
                 builder.push(leaf_hash(leaf))
             self._checkpoint = sign_checkpoint(self._origin, builder.size, builder.root(), signer)
