@@ -321,6 +321,12 @@ class Harness:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     @property
+    def cpu_s(self) -> float:
+        """Processor time of the gateway so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def memory_bytes(self) -> int:
         text = Path(f"/proc/{self.process.pid}/statm").read_text()
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")

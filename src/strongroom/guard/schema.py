@@ -13,7 +13,8 @@ from strongroom.errors import InvalidError, shorten
 
 PLATFORM = "onnxruntime_onnx"
 MAX_TENSORS = 256
-MAX_NAME_CHARS = 256
+MAX_NAME_BYTES = 256
+"""In UTF-8, as the frames to the worker carry names."""
 MAX_RANK = 8
 MAX_DIMENSION = 2**31 - 1
 MAX_COLUMNS = 65_536
@@ -237,8 +238,8 @@ def _fits(spec: Sequence[int], model: Sequence[int]) -> bool:
 
 def _parse_identity(fields: Mapping[str, Any], where: str) -> tuple[str, str, tuple[int, ...]]:
     name = fields["name"]
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-        raise InvalidError(f"{where}: name is not 1 to {MAX_NAME_CHARS} printable characters")
+    if not isinstance(name, str) or not name.isprintable() or not 1 <= len(name.encode()) <= MAX_NAME_BYTES:
+        raise InvalidError(f"{where}: name is not 1 to {MAX_NAME_BYTES} bytes of printable characters")
     where = f"{where} {shorten(name)}"
     dtype = fields["dtype"]
     if not isinstance(dtype, str) or dtype not in DTYPES:

@@ -19,6 +19,9 @@ from strongroom.guard.schema import FLOATS, INTEGERS, MAX_DIMENSION, MAX_RANK, T
 MAX_ELEMENTS = 2**26
 """Of one tensor; keeps the product of dimensions far from any overflow."""
 
+MAX_STRINGS = 2**16
+"""Of one tensor of strings: each is an object of its own."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 BFLOAT16 = np.dtype([("bf16", "<u2")])
@@ -80,6 +83,8 @@ def require_shape(spec: TensorSpec, shape: object) -> tuple[tuple[int, ...], int
                 spec, f"shape is {shorten(shape)}, expected {list(spec.shape)} with -1 for 1 or more"
             )
         count *= dim
+    if spec.dtype == "BYTES" and count > MAX_STRINGS:
+        raise _refuse(spec, f"has more than {MAX_STRINGS} strings")
     if count > MAX_ELEMENTS:
         raise _refuse(spec, f"has more than {MAX_ELEMENTS} elements")
     return tuple(shape), count

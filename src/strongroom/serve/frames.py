@@ -17,6 +17,10 @@ from strongroom.errors import InvalidError, RejectedError
 
 MAX_FRAME_BYTES = 256 * 2**20
 """What a reader accepts unless told less; the length field itself ends at 4 GiB."""
+MAX_ANSWER_BYTES = 64 * 2**20
+"""What a gateway takes from a worker in one frame, and what a worker sends."""
+MAX_STRINGS = 2**16
+"""In one tensor: each is an object of its own on both sides."""
 MAX_TENSORS = 1024
 MAX_RANK = 16
 MAX_DIMENSION = 2**31 - 1
@@ -201,6 +205,8 @@ def _count_elements(shape: tuple[int, ...], error: type[InvalidError] | type[Rej
 
 def _encode_strings(array: Array) -> bytes:
     parts: list[bytes] = []
+    if array.size > MAX_STRINGS:
+        raise InvalidError(f"frame: more than {MAX_STRINGS} strings")
     for element in array.ravel().tolist():
         if not isinstance(element, bytes):
             raise InvalidError("frame: a BYTES array holds something that is not bytes")
@@ -389,6 +395,8 @@ def _entry(table: bytes, cursor: int) -> tuple[bytes, np.dtype[Any], tuple[int, 
     shape: tuple[int, ...] = struct.unpack_from(f"<{rank}I", table, cursor)
     cursor += 4 * rank + name_bytes
     elements = _count_elements(shape, RejectedError)
+    if dtype is _OBJECT and elements > MAX_STRINGS:
+        raise RejectedError("frame: too many strings")
     if length < 4 * elements if dtype is _OBJECT else length != elements * dtype.itemsize:
         raise RejectedError("frame: shape and data length disagree")
     return table[cursor - name_bytes : cursor], dtype, shape, length, cursor

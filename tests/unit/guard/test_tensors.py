@@ -13,6 +13,7 @@ from strongroom.errors import InvalidError
 from strongroom.guard.schema import DTYPES, TensorSpec
 from strongroom.guard.tensors import (
     BFLOAT16,
+    MAX_STRINGS,
     NUMPY,
     from_binary,
     from_json,
@@ -168,8 +169,10 @@ def test_string_lies(attack: str, raw: bytes) -> None:
 
 
 def test_too_many_strings_are_refused_before_counting_them() -> None:
+    with pytest.raises(InvalidError, match="more than"):
+        from_binary(spec("BYTES", (-1,)), [MAX_STRINGS + 1], bytes(4 * (MAX_STRINGS + 1)))
     with pytest.raises(InvalidError, match="too few"):
-        from_binary(spec("BYTES", (-1,)), [2**26], bytes(64))
+        from_binary(spec("BYTES", (-1,)), [MAX_STRINGS], bytes(64))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

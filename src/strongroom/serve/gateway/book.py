@@ -83,6 +83,9 @@ class Book:
             self._append(batch.data)
         except OSError as error:
             raise OutageError(f"journal: cannot be written: {error.strerror}") from None
+        except BaseException:
+            self._lost = "journal: lost"  # nobody knows what is in the file now
+            raise
 
     def accept(self, batch: Batch) -> None:
         """Take a committed batch as written: the next one follows it."""

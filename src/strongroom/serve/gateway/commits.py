@@ -57,8 +57,8 @@ class Commits:
         """
         try:
             batch = self._book.encode(records)
-        except OutageError as error:
-            self._on_failure(error.message)
+        except Exception as error:
+            self._on_failure(_explain(error))
             done(None)
             return
         self._done = done
@@ -82,8 +82,8 @@ class Commits:
         started_s = monotonic()
         try:
             self._book.commit(batch)
-        except OutageError as error:
-            return error.message
+        except Exception as error:
+            return _explain(error)
         self._expected_s = _MEMORY * self._expected_s + (1 - _MEMORY) * (monotonic() - started_s)
         return ""
 
@@ -95,3 +95,8 @@ class Commits:
             self._book.accept(batch)
         if done is not None:
             done(None if failure else batch)
+
+
+def _explain(error: Exception) -> str:
+    """Return why nothing was recorded. A bug of ours is no exception: whoever waits must hear of it."""
+    return error.message if isinstance(error, OutageError) else f"journal: fault: {type(error).__name__}"

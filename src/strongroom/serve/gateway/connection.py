@@ -56,7 +56,6 @@ class Connection(asyncio.Protocol):
         "_stuck_since_s",
         "_waiting_since_s",
         "origin",
-        "over_limit",
         "peer",
         "transport",
     )
@@ -66,14 +65,13 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer: PeerIdentity | None = None
         self.origin = ""
-        self.over_limit = False
         self._state = State.HEAD
         self._since_s = self._gateway.now_s
         self._partial = b""
         self._head: Head | None = None
         self._last_head = b""
         self._last_parsed: Head | None = None
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._left = 0
         self._chunks: ChunkReader | None = None
         self._pending: deque[Exchange] = deque()
@@ -152,6 +150,10 @@ class Connection(asyncio.Protocol):
         elif self._paused_reading and not self._stuck_since_s:
             self._resume()
 
+    def turn_away(self, status: int, message: str) -> None:
+        """Answer before anything is asked, and close."""
+        self._refuse(status, message)
+
     def close_if_idle(self) -> None:
         if self.is_idle:
             self.close()
@@ -221,17 +223,18 @@ class Connection(asyncio.Protocol):
             self._refuse(error.status, error.message)
 
     def _take_head(self, data: bytes) -> bytes | None:
-        began_before = bool(self._partial)
-        if began_before:
+        looked_at = len(self._partial)
+        if looked_at:
             data, self._partial = self._partial + data, b""
         limits = self._gateway.limits
-        end = data.find(_HEAD_END, 0, limits.max_head_bytes)
+        end = data.find(_HEAD_END, max(0, looked_at - len(_HEAD_END)), limits.max_head_bytes)
         if end < 0:
             if len(data) >= limits.max_head_bytes:
                 raise HeadError(431, "request: head is too large")
-            require_plausible(data)
+            # Only what is new: a head that comes byte by byte must not cost its length squared.
+            require_plausible(data, max(0, looked_at - 1))
             self._partial = data
-            if not began_before:
+            if not looked_at:
                 self._since_s = self._gateway.now_s
             return None
         end += len(_HEAD_END)
@@ -248,19 +251,25 @@ class Connection(asyncio.Protocol):
 
     def _begin_body(self, head: Head, data: bytes, at: int) -> bytes | None:
         limits = self._gateway.limits
+        json_length = head.length if head.json_length is None else head.json_length
+        most = limits.max_body_bytes if head.json_length is not None else limits.max_json_bytes
         if head.length > limits.max_body_bytes:
             raise HeadError(413, f"request: body is larger than {limits.max_body_bytes} bytes")
+        if json_length > limits.max_json_bytes:
+            raise HeadError(
+                413, f"request: JSON is larger than {limits.max_json_bytes} bytes; send binary data"
+            )
         if head.length != CHUNKED and len(data) - at >= head.length:
             end = at + head.length
             self._arrive(head, data[at:end])
             return data[end:]
-        if self.peer is None:
+        if self.peer is None or not self._gateway.is_known(self.peer):
             # Nobody we know: not one byte of a body is kept for them.
             raise HeadError(401, "request: needs a client certificate")
         self._head = head
         self._since_s = self._gateway.now_s
         if head.length == CHUNKED:
-            self._chunks = ChunkReader(limits.max_body_bytes)
+            self._chunks = ChunkReader(min(most, limits.max_body_bytes))
             self._state = State.CHUNKS
         else:
             self._reserve(head.length)
@@ -273,12 +282,12 @@ class Connection(asyncio.Protocol):
 
     def _take_body(self, data: bytes) -> bytes | None:
         if len(data) < self._left:
-            self._body.append(data)
+            self._body += data
             self._left -= len(data)
             return None
-        self._body.append(data[: self._left])
+        self._body += data[: self._left]
         rest = data[self._left :]
-        body = b"".join(self._body)
+        body = bytes(self._body)
         self._body.clear()
         self._state = State.HEAD
         self._arrive(cast(Head, self._head), body)
@@ -356,11 +365,11 @@ class Connection(asyncio.Protocol):
         """Count a body that is being received; raises HeadError when all bodies together are too much."""
         if size <= _UNRESERVED_BYTES or size <= self._reserved:
             return
-        if not self._gateway.reserve(size - self._reserved):
+        if self.peer is None or not self._gateway.reserve(self.peer.principal, size - self._reserved):
             raise HeadError(503, "server: too much is being received at once")
         self._reserved = size
 
     def _release(self) -> None:
-        if self._reserved:
-            self._gateway.reserve(-self._reserved)
+        if self._reserved and self.peer is not None:
+            self._gateway.give_back(self.peer.principal, self._reserved)
             self._reserved = 0

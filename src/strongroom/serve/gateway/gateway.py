@@ -25,9 +25,10 @@ from strongroom.serve.gateway.limits import Limits
 from strongroom.serve.gateway.link import Link, Outcomes, describe
 from strongroom.serve.gateway.moment import Moment, age_s
 from strongroom.serve.gateway.replies import build_reply, error_body
+from strongroom.serve.gateway.room import Room
 from strongroom.serve.gateway.routes import Kind, Match, find_route
 from strongroom.serve.gateway.snapshot import ServedModel, Snapshot
-from strongroom.trust.certificates import principal_of
+from strongroom.trust.certificates import PeerIdentity, principal_of
 from strongroom.trust.journal import Batch, Record, answer_hash, request_hash
 from strongroom.trust.receipt_form import Receipt
 
@@ -45,6 +46,8 @@ UNAVAILABLE = "server: not ready"
 _FACTS = ("who", "serial", "origin", "action", "model", "digest", "policy", "rule", "decision")
 """The names in a record's context (docs/http-api.md)."""
 _NO_HASH = bytes(32)
+_WITHOUT_RECEIPT = frozenset({401, 404})
+"""A record names the model that was asked for; who may not know that it exists is not shown it (I11)."""
 _NAMES = {
     200: "allow",
     400: "invalid",
@@ -91,7 +94,9 @@ class Gateway:
         self._scheduled = False
         self._journal_failed = False
         self._commits = Commits(loop, book, self._on_journal_failure)
-        self._buffered_bytes = 0
+        self._room = Room(limits.max_buffered_bytes, limits.max_buffered_bytes_per_principal)
+        self._uninvited: dict[Connection, None] = {}
+        """Connections without a certificate that holds, and those beyond their caller's limit; oldest first."""
         self._principals: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
@@ -99,7 +104,7 @@ class Gateway:
         self._refused_written_s = 0.0
         self._origins: set[str] = set()
         self._contexts: dict[tuple[str, ...], bytes] = {}
-        self._outcomes = Outcomes(self._settle, self._on_lost, self._on_stuck)
+        self._outcomes = Outcomes(self._settle, self._on_lost, self._on_stuck, self.fault)
 
     # -- from connections ------------------------------------------------------------------------------
 
@@ -113,32 +118,55 @@ class Gateway:
         connection.origin = str(address[0]) if address else ""
         session = transport.get_extra_info("ssl_object")
         der = session.getpeercert(True) if session else None
-        if der is None:
-            return
         try:
-            peer = principal_of(der, self._trust_domain)
+            peer = principal_of(der, self._trust_domain) if der is not None else None
         except RejectedError:
             self.count("certificates_rejected")
+            peer = None
+        if peer is None or not self.is_known(peer):
+            self._make_way(connection)
+        if peer is None:
             return
         connection.peer = peer
         self._principals[peer.principal] += 1
-        connection.over_limit = self._principals[peer.principal] > self.limits.max_connections_per_principal
+        if self._principals[peer.principal] > self.limits.max_connections_per_principal:
+            # At once and not when it asks: one who never asks would hold the place of another.
+            self._make_way(connection)
+            connection.turn_away(429, "request: too many connections")
+
+    def _make_way(self, connection: Connection) -> None:
+        """Whoever has no right to a place shares few, and the newest has one: probes get through a crowd."""
+        self._uninvited[connection] = None
+        places = min(self.limits.max_unknown_connections, max(1, self.limits.max_connections // 4))
+        if len(self._uninvited) > places:
+            self.count("crowded_out")
+            oldest = next(iter(self._uninvited))
+            del self._uninvited[oldest]
+            oldest.abort()
+
+    def is_known(self, peer: PeerIdentity) -> bool:
+        """Whether the certificate is one of an identity that is not revoked, as far as we were told."""
+        snapshot = self._snapshot
+        return snapshot is None or snapshot.owner(peer.serial) == peer.principal
 
     def farewell(self, connection: Connection) -> None:
         self.connections.discard(connection)
+        self._uninvited.pop(connection, None)
         if connection.peer is not None:
             name = connection.peer.principal
             self._principals[name] -= 1
             if not self._principals[name]:
                 del self._principals[name]
 
-    def reserve(self, size_bytes: int) -> bool:
-        """Count bytes of request bodies, or give them back; False if there is no room."""
-        if size_bytes > 0 and self._buffered_bytes + size_bytes > self.limits.max_buffered_bytes:
-            self.count("bodies_refused")
-            return False
-        self._buffered_bytes += size_bytes
-        return True
+    def reserve(self, principal: str, size_bytes: int) -> bool:
+        """Count bytes of a request body; False if there is no room."""
+        if self._room.take(principal, size_bytes):
+            return True
+        self.count("bodies_refused")
+        return False
+
+    def give_back(self, principal: str, size_bytes: int) -> None:
+        self._room.give_back(principal, size_bytes)
 
     def refuse_handshake(self, reason: str) -> None:
         """Note a handshake that failed; `sweep` writes them down, counted by reason (I4)."""
@@ -252,7 +280,7 @@ class Gateway:
         return {
             "kind": "stats",
             "connections": len(self.connections),
-            "buffered_bytes": self._buffered_bytes,
+            "buffered_bytes": self._room.taken_bytes,
             "counts": dict(self._counts),
             "statuses": {str(status): count for status, count in self._statuses.items()},
         }
@@ -272,7 +300,7 @@ class Gateway:
             now = self._moment.now()
             for exchange in arrived:
                 self._admit(exchange, now)
-            for link in self._links.values():
+            for link in list(self._links.values()):
                 link.pump()
         self._release_settled()
 
@@ -285,16 +313,19 @@ class Gateway:
         try:
             self._decide(exchange, now)
         except Exception as error:
-            # A bug of ours must not leave its caller waiting. Where it is may be told, what it said may not:
-            # that could be anything, even what the caller sent.
-            self.count("faults")
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            sys.stderr.write(f"gateway: fault: {type(error).__name__} in {frame.name}:{frame.lineno}\n")
+            # A bug of ours must not leave its caller waiting.
+            self.fault(error)
             exchange.refuse(503, UNAVAILABLE)
         if not exchange.recorded:
             self._reply([exchange], None)
         elif exchange.status:
             self._settle(exchange)
+
+    def fault(self, error: Exception) -> None:
+        """Tell where a bug of ours is, not what it said: that could be anything, even what a caller sent."""
+        self.count("faults")
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stderr.write(f"gateway: fault: {type(error).__name__} in {frame.name}:{frame.lineno}\n")
 
     def _decide(self, exchange: Exchange, now: datetime) -> None:
         head = exchange.head
@@ -334,10 +365,6 @@ class Gateway:
             return False
         exchange.principal = peer.principal
         exchange.serial = peer.serial
-        if exchange.connection.over_limit:
-            exchange.refuse(429, "request: too many connections")
-            exchange.keep_alive = False
-            return False
         return True
 
     def _turn_away(self, exchange: Exchange) -> None:
@@ -353,7 +380,7 @@ class Gateway:
         model = snapshot.find_model(name, version)
         # What does not exist is decided like what does, so that both take the same time.
         resource = model.key if model is not None else name
-        decision = snapshot.decide(exchange.principal, action, resource, now)
+        decision = snapshot.decide(exchange.principal, action, resource, now, asked=f"{name}@{version}")
         exchange.action = action.value
         exchange.rule = decision.rule
         exchange.model = model
@@ -422,8 +449,8 @@ class Gateway:
         touched: dict[Connection, None] = {}
         for exchange in settled:
             self._statuses[exchange.status] += 1
-            if exchange.reserved_bytes:
-                self.reserve(-exchange.reserved_bytes)
+            if exchange.reserved_bytes and exchange.connection.peer is not None:
+                self.give_back(exchange.connection.peer.principal, exchange.reserved_bytes)
             extra = exchange.extra
             if not exchange.recorded:
                 pass
@@ -432,7 +459,8 @@ class Gateway:
                 extra = ""
             else:
                 extra = f"{extra}{prefix}{index}\r\n"
-                if exchange.head is not None and exchange.head.inline_receipt:
+                inline = exchange.head is not None and exchange.head.inline_receipt
+                if inline and exchange.status not in _WITHOUT_RECEIPT:
                     extra += self._receipt(batch, index)
                 index += 1
             exchange.reply = build_reply(
@@ -442,7 +470,12 @@ class Gateway:
                 exchange.reply = exchange.reply.removesuffix(exchange.answer)
             touched[exchange.connection] = None
         for connection in touched:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception as error:
+                # One connection's trouble must not keep the others' answers back.
+                self.fault(error)
+                connection.abort()
             if self.draining:
                 connection.close_if_idle()
 

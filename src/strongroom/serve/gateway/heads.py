@@ -201,11 +201,13 @@ def _explain(raw: bytes) -> HeadError:
     return HeadError(400, "request: malformed head")
 
 
-def require_plausible(partial: bytes) -> None:
+def require_plausible(partial: bytes, start: int = 0) -> None:
     """Refuse the beginning of a head that can never become a good one, without waiting for its end.
+
+    What stands before ``start`` was found plausible already.
 
     Raises:
         HeadError: a bare line feed or carriage return, or a NUL byte.
     """
-    if _BARE.search(partial) is not None:
+    if _BARE.search(partial, start) is not None:
         raise HeadError(400, "request: malformed head")

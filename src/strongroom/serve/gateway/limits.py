@@ -13,13 +13,18 @@ class Limits:
     max_connections: int = 1024
     """Open connections, those still shaking hands included; more are closed unheard."""
     max_connections_per_principal: int = 256
+    max_unknown_connections: int = 128
+    """Of callers without a certificate that holds; for one more, the oldest is closed."""
     max_handshakes: int = 256
-    """Connections at once that have not finished their TLS handshake."""
+    """Connections at once that have not finished their TLS handshake; for one more, the oldest is closed."""
     max_head_bytes: int = 16 * 2**10
     max_headers: int = 64
     max_body_bytes: int = 16 * 2**20
+    max_json_bytes: int = 4 * 2**20
+    """Of the JSON in a body: reading it keeps everybody else waiting, reading binary tensors does not."""
     max_buffered_bytes: int = 256 * 2**20
     """Of all request bodies that are being received or answered."""
+    max_buffered_bytes_per_principal: int = 64 * 2**20
     max_pipeline: int = 16
     """Requests of one connection being answered; the rest waits unread."""
     max_write_bytes: int = 2**20

@@ -12,7 +12,7 @@ import numpy as np
 from strongroom.errors import InvalidError, RejectedError
 from strongroom.guard.schema import Schema, TensorSpec
 from strongroom.guard.tensors import NUMPY, Array, require_values
-from strongroom.serve.frames import Answer, Failure, FrameReader, encode_batch
+from strongroom.serve.frames import MAX_ANSWER_BYTES, Answer, Failure, FrameReader, encode_batch
 from strongroom.serve.gateway.exchange import ABANDONED, Exchange
 from strongroom.serve.gateway.limits import Limits
 from strongroom.serve.gateway.oip import InferRequest, ModelProtocol, Renderer, WholeRenderer
@@ -21,6 +21,8 @@ from strongroom.serve.gateway.snapshot import ServedModel
 
 READ_BYTES = 2**18
 MAX_SUSPECTS = 4096
+MAX_JOINED_BYTES = 32 * 2**20
+"""Of requests that go to the worker in one batch; the largest that comes alone fits into a frame by far."""
 
 _NO_WORKER = "model: not ready"
 _OVERLOADED = "model: too many requests are waiting"
@@ -51,6 +53,8 @@ class Outcomes:
     """An exchange has its answer; call it once each."""
     lost: Callable[[str], None]
     stuck: Callable[[str], None]
+    fault: Callable[[Exception], None]
+    """Something here that should not happen did."""
 
 
 class Link:
@@ -68,7 +72,7 @@ class Link:
         self._loop = loop
         self._outcomes = outcomes
         self._socket: socket.socket | None = None
-        self._reader = FrameReader(limits.max_frame_bytes)
+        self._reader = FrameReader(min(limits.max_frame_bytes, MAX_ANSWER_BYTES))
         self._outbox: deque[memoryview] = deque()
         self._queue: deque[Exchange] = deque()
         self._flights: OrderedDict[int, Flight] = OrderedDict()
@@ -94,7 +98,7 @@ class Link:
         channel = socket.socket(fileno=descriptor)
         channel.setblocking(False)
         self._socket = channel
-        self._reader = FrameReader(self._limits.max_frame_bytes)
+        self._reader = FrameReader(min(self._limits.max_frame_bytes, MAX_ANSWER_BYTES))
         self._loop.add_reader(channel, self._on_readable)
 
     def close(self) -> None:
@@ -150,8 +154,13 @@ class Link:
         """Send as many batches as the worker may have; what waits longer joins the next one."""
         while self._queue and self._socket is not None and len(self._flights) < self._limits.max_batches:
             group = self._next_group()
-            if group:
+            if not group:
+                continue
+            try:
                 self._send(group)
+            except Exception as error:
+                self._outcomes.fault(error)
+                self._drop(group)
 
     def sweep(self, now_s: float) -> None:
         """Give up on what is too late; a worker that is silent for a whole deadline is stuck."""
@@ -175,10 +184,17 @@ class Link:
             exchange.refuse(503, _TOO_LATE)
             self._settle(exchange)
 
+    def _drop(self, group: list[Exchange]) -> None:
+        """These could not be sent, whyever: they are told, and nobody else is held up."""
+        for exchange in group:
+            if not exchange.status:
+                exchange.refuse(503, _BROKE)
+                self._settle(exchange)
+
     def _next_group(self) -> list[Exchange]:
         """Take from the queue what can go in one batch, in order."""
         group: list[Exchange] = []
-        rows = 0
+        rows = size_bytes = 0
         shape = None
         while self._queue:
             exchange = self._queue[0]
@@ -191,10 +207,13 @@ class Link:
             request = _request(exchange)
             trailing = None if self._is_fixed else [array.shape[1:] for array in request.inputs]
             alone = exchange.alone or not self._schema.by_rows or self._is_suspect(exchange)
-            if group and (alone or trailing != shape or rows + request.rows > self._limits.max_rows):
+            length = _size_bytes(exchange)
+            too_many = rows + request.rows > self._limits.max_rows or size_bytes + length > MAX_JOINED_BYTES
+            if group and (alone or too_many or trailing != shape):
                 break
             group.append(self._queue.popleft())
             rows += request.rows
+            size_bytes += length
             shape = trailing
             if alone:
                 exchange.alone = True
@@ -314,10 +333,14 @@ class Link:
         flight = self._flights.pop(frame.number, None)
         if flight is None:
             raise RejectedError("worker: answers what it was not asked")
-        if isinstance(frame, Failure):
-            self._fail(flight, frame)
-        else:
-            self._answer(flight, frame)
+        try:
+            if isinstance(frame, Failure):
+                self._fail(flight, frame)
+            else:
+                self._answer(flight, frame)
+        except Exception as error:
+            self._outcomes.fault(error)
+            self._drop(flight.exchanges)
 
     # -- answers ---------------------------------------------------------------------------------------
 
@@ -389,6 +412,11 @@ def _request(exchange: Exchange) -> InferRequest:
     if request is None:
         raise RuntimeError("an exchange was queued before it was parsed")
     return request
+
+
+def _size_bytes(exchange: Exchange) -> int:
+    """Return about how much a request takes on the way to the worker; of strings, arrays tell no size."""
+    return max(len(exchange.body), sum(array.nbytes for array in _request(exchange).inputs))
 
 
 def _fingerprint(exchange: Exchange) -> bytes:

@@ -45,7 +45,8 @@ class Listener:
         self._loop = loop
         self._gateway = gateway
         self._socket: socket.socket | None = None
-        self._handshakes: set[TlsTransport] = set()
+        self._handshakes: dict[TlsTransport, None] = {}
+        """In the order in which they began."""
         self._attaching: set[asyncio.Task[None]] = set()
 
     def start(self, descriptor: int) -> None:
@@ -74,13 +75,18 @@ class Listener:
                     self._rest()
                 return
             handshakes = len(self._handshakes)
-            if (
-                handshakes >= limits.max_handshakes
-                or handshakes + len(self._gateway.connections) >= limits.max_connections
-            ):
+            crowded = handshakes + len(self._gateway.connections) >= limits.max_connections
+            if crowded and not handshakes:
                 self._gateway.count("connections_refused")
                 connection.close()
                 continue
+            if crowded or handshakes >= limits.max_handshakes:
+                # The oldest gives way: an honest caller is done within two round trips, one who only holds
+                # places is not, so it cannot keep others out by being many.
+                self._gateway.count("handshakes_crowded_out")
+                oldest = next(iter(self._handshakes))
+                self._settle(oldest)
+                oldest.crowd_out()
             self._begin(connection)
 
     def _begin(self, connection: socket.socket) -> None:
@@ -89,10 +95,10 @@ class Listener:
         session = TlsTransport(
             self.context,
             Connection(self._gateway),
-            on_settled=self._handshakes.discard,
+            on_settled=self._settle,
             on_refused=self._gateway.refuse_handshake,
         )
-        self._handshakes.add(session)
+        self._handshakes[session] = None
         session.give_up_after(self._loop, self._gateway.limits.handshake_timeout_s)
         attached = self._loop.create_task(self._attach(session, connection))
         self._attaching.add(attached)
@@ -102,8 +108,11 @@ class Listener:
         try:
             await self._loop.connect_accepted_socket(lambda: session, connection)
         except OSError:
-            self._handshakes.discard(session)
+            self._settle(session)
             connection.close()
+
+    def _settle(self, session: TlsTransport) -> None:
+        self._handshakes.pop(session, None)
 
     def _rest(self) -> None:
         """Out of descriptors: leave the backlog alone for a moment instead of spinning on it."""

@@ -15,6 +15,10 @@ from strongroom.guard.tensors import Array, from_binary, from_json, to_binary, t
 
 MAX_ID_CHARS = 256
 MAX_TIMEOUT_US = 2**53
+MAX_JSON_VALUES = 2**18
+"""In a request; each takes some 100 ns, during which nobody else is heard."""
+MAX_JSON_ELEMENTS = 2**20
+"""Of one output that is written as JSON."""
 
 _REQUEST_KEYS = frozenset({"id", "inputs", "outputs", "parameters"})
 _INPUT_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
@@ -67,15 +71,13 @@ class Renderer:
     def column(self, name: str) -> Column | None:
         """Return the output row by row, or None if it has to be rendered piece by piece.
 
-        Raises:
-            InvalidError: it has no JSON form.
+        That is so as well if any row of it has no JSON form: only who sent that row must hear of it.
         """
         try:
             return self._columns[name]
         except KeyError:
             array = self._outputs[name]
-            plain = array.ndim in (1, 2) and array.dtype.kind in _NUMERIC and array.size > 0
-            column = self._columns[name] = _render(name, array) if plain else None
+            column = self._columns[name] = _render(array) if _is_plain(array) else None
             return column
 
     def array(self, name: str, start: int, stop: int) -> Array:
@@ -288,6 +290,8 @@ def _split(body: bytes, json_length: int | None) -> tuple[bytes, memoryview | No
 
 
 def _load(text: bytes) -> dict[str, Any]:
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > MAX_JSON_VALUES:
+        raise InvalidError(f"request: JSON of more than {MAX_JSON_VALUES} values; send binary data")
     try:
         request = orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -347,9 +351,16 @@ def _count_quotes(text: bytes) -> int:
     return text.count(b'"')
 
 
-def _render(name: str, array: Array) -> Column:
+def _is_plain(array: Array) -> bool:
+    """Whether a whole batch can be turned to text at once."""
+    kind = array.dtype.kind
+    if array.ndim not in (1, 2) or kind not in _NUMERIC or not 0 < array.size <= MAX_JSON_ELEMENTS:
+        return False
+    return kind != "f" or np.count_nonzero(np.isfinite(array)) == array.size
+
+
+def _render(array: Array) -> Column:
     """Turn a whole batch of one or two dimensions into text at once."""
-    to_json(name, array)
     text = _dump(np.ascontiguousarray(array))
     if array.ndim == 1:
         return Column(text[1:-1].split(b","), b'],"data":[')
@@ -363,6 +374,8 @@ def _render_piece(name: str, array: Array, tail: list[bytes], *, binary: bool) -
         data = to_binary(array)
         tail.append(data)
         return b'%b],"parameters":{"binary_data_size":%d}}' % (shape, len(data))
+    if array.size > MAX_JSON_ELEMENTS:
+        raise InvalidError(f"output {shorten(name)}: too large for JSON; ask for binary data")
     return b'%b],"data":%b}' % (shape, _dump(to_json(name, array)))
 
 

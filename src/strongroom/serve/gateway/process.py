@@ -179,7 +179,11 @@ class Process:
     # -- deadlines and the end -------------------------------------------------------------------------
 
     def _sweep(self) -> None:
-        self._gateway.sweep()
+        try:
+            self._gateway.sweep()
+        except Exception as error:
+            # Without the next sweep no deadline would hold any more.
+            self._gateway.fault(error)
         self._send_pending()
         if self._gateway.is_lost:
             self._drain()

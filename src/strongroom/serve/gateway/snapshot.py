@@ -83,9 +83,13 @@ class Snapshot:
     def find_model(self, name: str, version: str) -> ServedModel | None:
         return self.models.get(f"{name}@{version}" if version else name)
 
-    def decide(self, principal: str, action: Action, resource: str, now: datetime) -> Decision:
-        """Answer as `trust.policy.decide` does; the answer holds for grants to the microsecond."""
-        key = (principal, action, resource)
+    def decide(self, principal: str, action: Action, resource: str, now: datetime, *, asked: str) -> Decision:
+        """Answer as `trust.policy.decide` does; the answer holds for grants to the microsecond.
+
+        ``asked`` is how the caller spelled ``resource``. What was decided for one spelling is not remembered
+        for another: a second name that is answered faster than the first would tell that both are one model.
+        """
+        key = (principal, action, asked)
         cached = self._cache.get(key)
         if cached is not None and now < cached.until:
             return cached.decision

@@ -15,6 +15,9 @@ MAX_HANDSHAKE_BYTES = 128 * 2**10
 """From a client before its handshake is done; OpenSSL allows 100 KiB of certificate chain."""
 LINGER_S = 1.0
 """How long a refused peer may go on sending, unheard, before it is cut off."""
+MAX_BARREN_BYTES = 32 * 2**10
+"""From a client in a row without a byte for the app: two of the largest records. Key updates cost us far more
+than their sender, and OpenSSL counts neither them nor records of nothing but padding."""
 _READ_BYTES = 256 * 2**10
 _UNKNOWN = "TLS_FAILED"
 
@@ -35,6 +38,7 @@ class TlsTransport(asyncio.Protocol):
     __slots__ = (
         "_app",
         "_app_paused",
+        "_barren_bytes",
         "_incoming",
         "_lower",
         "_on_refused",
@@ -64,6 +68,7 @@ class TlsTransport(asyncio.Protocol):
         self._phase = Phase.HANDSHAKE
         self._app_paused = False
         self._unproven_bytes = 0
+        self._barren_bytes = 0
         self._lower: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,18 +77,29 @@ class TlsTransport(asyncio.Protocol):
         if self._phase is Phase.HANDSHAKE:
             self._timer = loop.call_later(timeout_s, self._refuse, "HANDSHAKE_TIMEOUT")
 
+    def crowd_out(self) -> None:
+        """End a handshake at once, to make room; one that was refused need not linger either."""
+        self._refuse("CROWDED_OUT")
+        self.abort()
+
     # -- from the plain transport ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._lower = cast(asyncio.Transport, transport)
+        if self._phase is not Phase.HANDSHAKE:
+            self._lower.abort()  # it was given up before it began
 
     def data_received(self, data: bytes) -> None:
-        if self._phase in (Phase.HANDSHAKE, Phase.OPEN):
-            self._incoming.write(data)
         if self._phase is Phase.HANDSHAKE:
+            self._incoming.write(data)
             self._unproven_bytes += len(data)
             self._shake_hands()
-        self._deliver()
+            self._deliver()
+        elif len(data) <= MAX_BARREN_BYTES:
+            self._take(data)
+        else:
+            for start in range(0, len(data), MAX_BARREN_BYTES):
+                self._take(data[start : start + MAX_BARREN_BYTES])
 
     def eof_received(self) -> bool:
         return False
@@ -110,7 +126,10 @@ class TlsTransport(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self._phase is Phase.OPEN and data:
-            self._session.write(data)
+            try:
+                self._session.write(data)
+            except ssl.SSLError:
+                self._break_off()
             self._flush()
 
     def close(self) -> None:
@@ -169,6 +188,22 @@ class TlsTransport(asyncio.Protocol):
         self._settle()
         self._app.connection_made(cast(asyncio.BaseTransport, self))
 
+    def _take(self, data: bytes) -> None:
+        """Decrypt, a bounded piece at a time: what brings the app nothing must end before it costs much."""
+        if self._phase is not Phase.OPEN:
+            return
+        self._incoming.write(data)
+        self._barren_bytes += len(data)
+        self._deliver()
+        if self._barren_bytes > MAX_BARREN_BYTES and not self._app_paused:
+            self._break_off()
+
+    def _break_off(self) -> None:
+        """End a session that can go on no more; what the app still says is not heard."""
+        self._phase = Phase.CLOSED
+        if self._lower is not None:
+            self._lower.close()
+
     def _deliver(self) -> None:
         """Hand over whatever is complete, until the app wants a pause."""
         session, incoming = self._session, self._incoming
@@ -178,6 +213,7 @@ class TlsTransport(asyncio.Protocol):
                 if not data:
                     self.close()
                     return
+                self._barren_bytes = 0
                 self._app.data_received(data)
                 if not incoming.pending and not session.pending():
                     break
@@ -187,9 +223,8 @@ class TlsTransport(asyncio.Protocol):
             self.close()
             return
         except ssl.SSLError:
-            self._flush()
-            if self._lower is not None:
-                self._lower.close()
+            self._flush()  # the alert that says why
+            self._break_off()
             return
         if self._outgoing.pending:  # an answer to a key update
             self._flush()

@@ -13,6 +13,7 @@ from strongroom.errors import OutageError, RejectedError, StrongroomError
 from strongroom.ports import LoadedModel
 from strongroom.serve import control
 from strongroom.serve.frames import (
+    MAX_ANSWER_BYTES,
     MAX_FRAME_BYTES,
     Batch,
     FrameParser,
@@ -63,7 +64,7 @@ class Channel:
     def __init__(self, descriptor: int, model: LoadedModel, max_frame_bytes: int) -> None:
         self._descriptor = descriptor
         self._model = model
-        self._max = max_frame_bytes
+        self._max_answer = min(max_frame_bytes, MAX_ANSWER_BYTES)
         self._parser = FrameParser(max_frame_bytes)
         self._home = memoryview(bytearray(_BUFFER_BYTES))
         self._whole = [self._home]
@@ -79,7 +80,7 @@ class Channel:
                 return False
             self._filled += count
             self._answer_frames()
-        except (OSError, RejectedError):
+        except (OSError, RejectedError, MemoryError):
             return False
         return True
 
@@ -124,7 +125,7 @@ class Channel:
         except Exception:
             # Whatever the engine said may describe the model; the caller learns that it failed.
             return encode_failure(number, "error", "worker: the engine failed")
-        if sum(map(len, parts)) > self._max:
+        if sum(map(len, parts)) > self._max_answer:
             return encode_failure(number, "error", "worker: the answer is too large")
         return parts
 
