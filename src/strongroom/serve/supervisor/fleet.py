@@ -54,16 +54,20 @@ class Fleet:
         slot.started_at = time.monotonic()
         self.slots[str(served.model)] = slot
 
-    def lose(self, model: str) -> None:
-        """The worker of ``model`` is dead or stuck: kill what is left and plan the next start."""
+    def lose(self, model: str) -> bool:
+        """The worker of ``model`` is dead or stuck: kill what is left and plan the next start.
+
+        False if there is none, as when a gateway says so twice, or of a model that nobody serves.
+        """
         slot = self.slots.get(model)
         if slot is None or slot.worker is None:
-            return
+            return False
         slot.worker.child.kill()
         slot.worker = None
         if time.monotonic() - slot.started_at > HEALTHY_AFTER_S:
             slot.failures = 0
         self._plan(slot)
+        return True
 
     def withdraw(self, model: str) -> None:
         """Stop serving a model for good."""

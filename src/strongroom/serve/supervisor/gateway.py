@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from strongroom.errors import OutageError
+from strongroom.errors import OutageError, RejectedError
 from strongroom.flows.journal import certify_journal
 from strongroom.flows.vault import Vault
 from strongroom.serve import control
@@ -38,8 +38,11 @@ class Gateway:
         self.child = Child.start("gateway", GATEWAY_MODULE)
         try:
             hello = self.child.expect("hello", START_TIMEOUT_S)
-            note = certify_journal(vault, actor, hello["journal"], hello["public_pem"])
-            self.journal = hello["journal"]
+            journal, public_pem = hello.get("journal"), hello.get("public_pem")
+            if not isinstance(journal, str) or not isinstance(public_pem, str):
+                raise RejectedError("gateway: said hello without a journal")
+            note = certify_journal(vault, actor, journal, public_pem)
+            self.journal = journal
             self.child.tell(
                 {
                     "kind": "start",
@@ -69,11 +72,16 @@ class Gateway:
         self.child.tell({"kind": "tls"}, [certificate])
 
     def hear(self, on_message: Callable[[dict[str, Any]], None]) -> None:
-        """Take in one message. Raises OutageError when the gateway has closed its end."""
+        """Take in one message. Raises OutageError when the gateway has closed its end, or talks nonsense.
+
+        It faces the network, so what it says is taken for a stranger's words.
+        """
         try:
             received = control.receive(self.child.channel)
         except OSError as error:
             raise OutageError(f"gateway: {error.strerror}") from None
+        except RejectedError as error:
+            raise OutageError(f"gateway: {error.message}") from None
         if received is None:
             raise OutageError("gateway: closed its control channel")
         message, descriptors = received

@@ -204,15 +204,16 @@ class Supervisor:
                     self._announced = True
                     self.notices.ready(self._address[0], self._address[1])
             case "worker-lost" | "worker-stuck" as kind:
-                self.notices.event(f"worker {message.get('model')}: {kind}")
-                self._fleet.lose(str(message.get("model")))
+                model = str(message.get("model"))
+                if self._fleet.lose(model):
+                    self.notices.event(f"worker {model}: {kind}")
             case "failed":
                 raise OutageError(f"gateway: {shorten(message.get('message', ''), 300)}")
             case "refused":
                 # It would never be told again, and so might serve without a worker for good.
                 raise OutageError(f"gateway: refused {shorten(message.get('message', ''), 300)}")
             case "journal-failed":
-                self.notices.event(f"journal: cannot be written: {message.get('message')}")
+                self.notices.event(f"gateway: {shorten(message.get('message', ''), 300)}")
 
     # -- the workers -----------------------------------------------------------------------------------
 

@@ -23,8 +23,6 @@ class Worker:
     digest: str
     child: Child
     layers: dict[str, str]
-    inputs: list[dict[str, Any]]
-    outputs: list[dict[str, Any]]
 
     def open_channel(self) -> socket.socket:
         """Give the worker one more data channel; returns the end for a gateway. Raises OutageError."""
@@ -47,7 +45,9 @@ def start_locked(name: str, required_layers: list[str]) -> tuple[Child, dict[str
     """
     child = Child.start(name, WORKER_MODULE)
     try:
-        layers: dict[str, str] = child.expect("locked", START_TIMEOUT_S)["layers"]
+        layers = child.expect("locked", START_TIMEOUT_S).get("layers")
+        if not isinstance(layers, dict) or not all(isinstance(state, str) for state in layers.values()):
+            raise RejectedError(f"{name}: says nothing of its layers")
         require_layers(layers, required_layers)
     except BaseException:
         child.kill()
@@ -104,6 +104,4 @@ def start_worker(release: Release, required_layers: list[str], threads: int, loa
         digest=str(release.statement.manifest_digest),
         child=child,
         layers=ready["layers"],
-        inputs=ready["inputs"],
-        outputs=ready["outputs"],
     )
