@@ -19,8 +19,8 @@ demo: $(READY) ## theft, tampering, forgery and flood against a real deployment,
 test: $(READY) lint ## everything: lint, all tests with fault injection and torture, coverage gate
 	@$(BIN)/python scripts/run_tests.py
 
-check: $(READY) lint ## lint and the fast tests, in under 90 s
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+check: $(READY) lint ## lint, core and contracts, in under 90 s
+	@$(BIN)/python -m pytest -n 2 -m "not slow" tests/unit tests/contract
 
 lint: $(READY) ## formatting, ruff, mypy --strict, import contracts
 	@$(BIN)/ruff format --check .

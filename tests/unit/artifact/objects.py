@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import shake_256
+from threading import Lock
 
 from strongroom.artifact.sealed import CHUNK_BYTES, HEADER_BYTES, SEALED_CHUNK_BYTES
 from strongroom.artifact.stream import seal, unseal
@@ -18,6 +19,7 @@ class Octets:
 
     def __init__(self, content: bytes = b"") -> None:
         self.content = bytearray(content)
+        self._growing = Lock()
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
         piece = self.content[offset : offset + len(buffer)]
@@ -28,10 +30,11 @@ class Octets:
         return bytes(self.content[offset : offset + size])
 
     def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None:
-        missing = offset + len(data) - len(self.content)
-        if missing > 0:
-            self.content.extend(bytes(missing))
-        self.content[offset : offset + len(data)] = data
+        with self._growing:  # two lanes write at once
+            missing = offset + len(data) - len(self.content)
+            if missing > 0:
+                self.content.extend(bytes(missing))
+            self.content[offset : offset + len(data)] = data
 
 
 @dataclass(frozen=True)
