@@ -96,7 +96,7 @@ class Gateway:
         self._commits = Commits(loop, book, self._on_journal_failure)
         self._room = Room(limits.max_buffered_bytes, limits.max_buffered_bytes_per_principal)
         self._uninvited: dict[Connection, None] = {}
-        """Connections without a certificate that holds, and those beyond their caller's limit; oldest first."""
+        """Connections without a certificate that holds, or beyond their caller's limit; the oldest first."""
         self._principals: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()

@@ -12,7 +12,7 @@ import numpy as np
 from strongroom.errors import InvalidError, RejectedError
 from strongroom.guard.schema import Schema, TensorSpec
 from strongroom.guard.tensors import NUMPY, Array, require_values
-from strongroom.serve.frames import MAX_ANSWER_BYTES, Answer, Failure, FrameReader, encode_batch
+from strongroom.serve.frames import MAX_ANSWER_BYTES, MAX_STRINGS, Answer, Failure, FrameReader, encode_batch
 from strongroom.serve.gateway.exchange import ABANDONED, Exchange
 from strongroom.serve.gateway.limits import Limits
 from strongroom.serve.gateway.oip import InferRequest, ModelProtocol, Renderer, WholeRenderer
@@ -23,6 +23,7 @@ READ_BYTES = 2**18
 MAX_SUSPECTS = 4096
 MAX_JOINED_BYTES = 32 * 2**20
 """Of requests that go to the worker in one batch; the largest that comes alone fits into a frame by far."""
+_STRING_BYTES = MAX_JOINED_BYTES // MAX_STRINGS
 
 _NO_WORKER = "model: not ready"
 _OVERLOADED = "model: too many requests are waiting"
@@ -415,8 +416,10 @@ def _request(exchange: Exchange) -> InferRequest:
 
 
 def _size_bytes(exchange: Exchange) -> int:
-    """Return about how much a request takes on the way to the worker; of strings, arrays tell no size."""
-    return max(len(exchange.body), sum(array.nbytes for array in _request(exchange).inputs))
+    """Return what a request weighs in a batch: its bytes; MAX_STRINGS strings weigh as much as may be."""
+    arrays = _request(exchange).inputs
+    strings = sum(array.size for array in arrays if array.dtype.hasobject)
+    return max(len(exchange.body), sum(array.nbytes for array in arrays), strings * _STRING_BYTES)
 
 
 def _fingerprint(exchange: Exchange) -> bytes:
