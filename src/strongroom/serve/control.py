@@ -5,6 +5,7 @@ tensors never travel here (docs/formats/wire-frames.md).
 """
 
 import array
+import fcntl
 import os
 import socket
 from collections.abc import Sequence
@@ -86,9 +87,13 @@ def _parse(data: bytes, descriptors: list[int]) -> dict[str, Any] | None:
     if data == _LONG and descriptors:
         long = descriptors.pop(0)
         try:
-            if os.fstat(long).st_size > MAX_MESSAGE_BYTES:
+            fcntl.fcntl(long, fcntl.F_GET_SEALS)  # which only memory has: reading anything else might wait
+            size = os.fstat(long).st_size
+            if size > MAX_MESSAGE_BYTES:
                 return None
-            data = os.pread(long, MAX_MESSAGE_BYTES, 0)
+            data = os.pread(long, size, 0)
+        except OSError:
+            return None
         finally:
             os.close(long)
     try:
