@@ -13,6 +13,7 @@ from strongroom.errors import InvalidError, shorten
 HOME_VARIABLE = "STRONGROOM_HOME"
 DEFAULT_HOME = Path("~/.strongroom")
 FILE_NAME = "strongroom.toml"
+_KEYSTORE_NAME = "keystore.json"
 MAX_FILE_BYTES = 2**20
 MAX_SAFE_SNAPSHOT_AGE_S = 60.0
 MAX_SAFE_FOLD_INTERVAL_S = 300.0
@@ -142,6 +143,8 @@ def read_settings(home: Path) -> Settings:
     try:
         text = _read_plain(path)
     except FileNotFoundError:
+        if (home / _KEYSTORE_NAME).exists():
+            raise InvalidError(f"{path}: is missing", hint="restore it, or make an empty one") from None
         raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init") from None
     except OSError as error:
         raise InvalidError(f"{path}: {error.strerror}") from None

@@ -439,6 +439,24 @@ def test_an_input_that_kills_workers_is_quarantined_and_its_neighbours_are_not(t
             assert client.ask("GET", "/readyz").status == 200
 
 
+def test_an_input_that_was_in_bad_company_only_is_tried_again(tmp_path: Path) -> None:
+    with running(tmp_path, quarantine_s=0.5) as harness:
+        harness.serve(dying)
+        for worker in (dying, score):
+            with harness.client(harness.alice) as client:
+                assert client.infer([[1, 2, 3]]).status == 503
+            harness.attach(worker)
+            wait_until_ready(harness)
+        with harness.client(harness.alice) as client:
+            assert client.infer([[1, 2, 3]]).status == 400
+            time.sleep(0.6)
+            assert client.infer([[1, 2, 3]]).status == 200
+
+
+def dying(_: Batch) -> Outputs:
+    raise WorkerDiedError
+
+
 def test_a_silent_worker_is_stuck_but_a_short_timeout_of_a_caller_is_not(tmp_path: Path) -> None:
     with running(tmp_path, deadline_s=2.0) as harness:
         harness.serve(lambda batch: None)

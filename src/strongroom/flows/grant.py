@@ -16,7 +16,14 @@ from strongroom.flows.vault import (
     require_permission,
 )
 from strongroom.trust import dsse
-from strongroom.trust.grants import GRANT_TYPE, ID_ENTROPY_BYTES, Grant, build_grant_id, parse_resource
+from strongroom.trust.grants import (
+    GRANT_TYPE,
+    ID_ENTROPY_BYTES,
+    MAX_DURATION,
+    Grant,
+    build_grant_id,
+    parse_resource,
+)
 from strongroom.trust.policy import Decision
 from strongroom.values import Action, Role, parse_principal, require_reason
 
@@ -45,6 +52,8 @@ def grant(vault: Vault, actor: str, wish: Wish, *, dry_run: bool = False) -> Gra
     """
     parse_principal(wish.principal)
     parse_resource(wish.resource)
+    if wish.duration > MAX_DURATION:
+        raise InvalidError(f"grant: longer than {MAX_DURATION.days} days", hint="grant less and renew")
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         decision = require_permission(

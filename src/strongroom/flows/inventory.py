@@ -32,11 +32,13 @@ class Shown:
 def list_versions(vault: Vault, actor: str, family: str | None = None) -> list[Listed]:
     """Return the versions that ``actor`` may see, by family and semantic version.
 
-    Raises InvalidError: ``family`` is not a family's name.
+    Raises InvalidError: ``family`` is not a family's name, or ``actor`` is nobody here.
     """
     if family is not None:
         parse_family(family)
     authority = sync_catalog(vault)
+    if actor not in authority.identities:
+        raise InvalidError(f"{actor}: no such identity", hint="see: strongroom identity list")
     now = moment(vault, authority)
     listed = []
     for row in vault.records.versions(family):

@@ -80,6 +80,9 @@ class Book:
             OutageError: nothing was recorded, so nothing may be answered. If `is_lost`, for good.
         """
         try:
+            if os.fstat(self._file).st_nlink == 0:
+                self._lost = "journal: was removed from its folder"
+                raise OutageError(self._lost)
             self._append(batch.data)
         except OSError as error:
             raise OutageError(f"journal: cannot be written: {error.strerror}") from None

@@ -40,6 +40,8 @@ class Limits:
     max_frame_bytes: int = 256 * 2**20
     max_crashes: int = 2
     """A request that was with a worker this often when it died is refused."""
+    quarantine_s: float = 600.0
+    """For how long; then it gets one more trial, alone: it may have been in bad company only."""
     deadline_s: float = 10.0
     """From the last byte of a request to its answer; also when a silent worker counts as stuck."""
     header_timeout_s: float = 5.0

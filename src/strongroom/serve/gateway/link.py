@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,6 +47,13 @@ class Flight:
     sent_at_s: float
 
 
+class Suspect(NamedTuple):
+    """An input that was with workers when they died."""
+
+    crashes: int
+    since_s: float
+
+
 @dataclass(slots=True)
 class Outcomes:
     """Whom the link tells what."""
@@ -80,7 +88,7 @@ class Link:
         self._held: Counter[str] = Counter()
         """By principal, requests that were taken and are not settled."""
         self._number = 0
-        self._suspects: OrderedDict[bytes, int] = OrderedDict()
+        self._suspects: OrderedDict[bytes, Suspect] = OrderedDict()
 
     @property
     def is_ready(self) -> bool:
@@ -392,12 +400,18 @@ class Link:
         oldest = next(iter(self._flights.values()), None)
         for exchange in oldest.exchanges if oldest else ():
             key = _fingerprint(exchange)
-            self._suspects[key] = self._suspects.pop(key, 0) + 1
+            earlier = self._suspects.pop(key, None)
+            self._suspects[key] = Suspect(earlier.crashes + 1 if earlier else 1, self._loop.time())
         while len(self._suspects) > MAX_SUSPECTS:
             self._suspects.popitem(last=False)
 
     def _crashes(self, exchange: Exchange) -> int:
-        return self._suspects.get(_fingerprint(exchange), 0)
+        suspect = self._suspects.get(_fingerprint(exchange))
+        if suspect is None:
+            return 0
+        if self._loop.time() - suspect.since_s > self._limits.quarantine_s:
+            return min(suspect.crashes, self._limits.max_crashes - 1)
+        return suspect.crashes
 
     def _is_suspect(self, exchange: Exchange) -> bool:
         return bool(self._suspects) and self._crashes(exchange) > 0
