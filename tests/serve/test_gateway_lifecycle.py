@@ -1,6 +1,8 @@
 """Start, renewal of the certificate, drain, and the end of the supervisor."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.serve import control
+from strongroom.serve import control, landlock
 from strongroom.serve.gateway.limits import Limits
 from tests.serve.gateway_harness import (
     PATIENCE_S,
@@ -92,6 +94,57 @@ def test_the_process_is_locked(tmp_path: Path) -> None:
         assert "NoNewPrivs:\t1" in status
         limits = Path(f"/proc/{harness.process.pid}/limits").read_text()
         assert any(line.split()[:5] == ["Max", "core", "file", "size", "0"] for line in limits.splitlines())
+
+
+TAKEN_OVER = """
+import os, socket, sys
+import strongroom.serve.gateway.__main__
+from strongroom.serve import landlock
+from strongroom.serve.gateway.process import lock_down, shut_files
+new, kept, port = sys.argv[1:]
+lock_down()
+version = landlock.abi()
+assert shut_files() == "on", shut_files()
+tries = {
+    "read": lambda: open(kept),
+    "list": lambda: os.listdir("/"),
+    "make": lambda: open(new, "w"),
+    "delete": lambda: os.unlink(kept),
+    "start": lambda: os.execv(sys.executable, ["python"]),
+    "write code": lambda: open(landlock.__file__, "r+"),
+}
+if version >= 4:
+    tries["connect"] = lambda: socket.create_connection(("127.0.0.1", int(port)))
+if version >= 6:
+    tries["signal"] = lambda: os.kill(os.getppid(), 0)
+for name, attempt in tries.items():
+    try:
+        attempt()
+    except PermissionError:
+        continue
+    sys.exit(f"{name}: worked")
+import wave  # what is imported late still is
+"""
+
+
+def test_a_gateway_that_was_taken_over_opens_no_file_and_connects_nowhere(tmp_path: Path) -> None:
+    with running(tmp_path) as harness:
+        harness.serve()
+        locked = harness.wait_for("locked")["layers"]["landlock"]
+    try:
+        landlock.abi()
+    except OSError as error:
+        assert locked.startswith("missing: ")
+        pytest.skip(f"this host has no Landlock: {error.strerror}")
+    assert locked == "on"
+    (tmp_path / "kept").touch()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        arguments = [str(tmp_path / "new"), str(tmp_path / "kept"), str(listener.getsockname()[1])]
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", TAKEN_OVER, *arguments], capture_output=True, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "kept").exists()
 
 
 def test_a_worker_for_an_unknown_model_or_other_bytes_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,13 @@
 """``python -m strongroom.serve.gateway --control-fd N``, started by the supervisor and by nobody else."""
 
 import argparse
+import os
 import signal
 import sys
+
+# Before numpy: threads of a library that is not used here would stay outside the locks.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"
 
 from strongroom.errors import StrongroomError
 from strongroom.serve.gateway.process import Process, lock_down

@@ -8,12 +8,13 @@ import signal
 import socket
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import uvloop
 
 from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError, shorten
-from strongroom.serve import control
+from strongroom.serve import control, landlock
 from strongroom.serve.gateway.book import Book
 from strongroom.serve.gateway.gateway import Gateway
 from strongroom.serve.gateway.limits import Limits
@@ -39,6 +40,28 @@ def lock_down() -> None:
         if libc.prctl(option, value, 0, 0, 0):
             raise OutageError(f"gateway: cannot lock itself: {os.strerror(ctypes.get_errno())}")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def shut_files() -> str:
+    """Open no file, connect nowhere and signal nobody from here on; descriptors already open stay usable.
+
+    Whoever takes this process over, through what comes in over the network, then has what it holds and
+    nothing else of this machine (docs/threat-model.md). The interpreter still reads its own modules, for
+    some are imported when they are first needed. Returns ``on``, or ``missing`` and why.
+    """
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - a directory of the kernel, not a path
+    if threads != 1:
+        return f"missing: {threads} threads existed before the lock"
+    try:
+        landlock.deny_all(_code_folders())
+    except OSError as error:
+        return f"missing: {error.strerror}"
+    return "on"
+
+
+def _code_folders() -> set[Path]:
+    """The installed Python and packages, and this one, which may lie elsewhere."""
+    return {Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2]}
 
 
 def _raise_descriptors(wanted: int) -> None:
@@ -109,6 +132,8 @@ class Process:
         self._book.durable = durability == "strict"
         self._book.open(journals)
         os.close(journals)
+        # (4) nothing more is opened; before the first thread, which would stay outside
+        self._tell({"kind": "locked", "layers": {"landlock": shut_files()}})
         note = message["journal_note"].encode()
         self._gateway = Gateway(
             self._loop, limits, self._book, message["trust_domain"], note, message["server_name"], self._tell

@@ -17,6 +17,7 @@ from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
 from strongroom.serve.supervisor.gateway import Doors, Gateway
 from strongroom.serve.supervisor.tls import ServerIdentity
 from strongroom.serve.supervisor.worker import Worker
+from strongroom.serve.worker.layers import ON
 from strongroom.settings import Settings
 from strongroom.trust.policy import policy_version
 from strongroom.values import format_time
@@ -212,6 +213,11 @@ class Supervisor:
             case "refused":
                 # It would never be told again, and so might serve without a worker for good.
                 raise OutageError(f"gateway: refused {shorten(message.get('message', ''), 300)}")
+            case "locked":
+                layers = message.get("layers")
+                for name, state in layers.items() if isinstance(layers, dict) else ():
+                    if state != ON:
+                        self.notices.event(f"gateway: {shorten(name)} is {shorten(state)}")
             case "journal-failed":
                 self.notices.event(f"gateway: {shorten(message.get('message', ''), 300)}")
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from strongroom.serve.worker import landlock, namespaces, process, seccomp
+from strongroom.serve import landlock
+from strongroom.serve.worker import namespaces, process, seccomp
 from strongroom.serve.worker.layers import ON, Layers, apply
 
 _SPARE_BYTES = 2 * 2**30

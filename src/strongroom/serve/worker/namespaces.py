@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from strongroom.serve.worker import kernel, process, seccomp
+from strongroom.serve import kernel
+from strongroom.serve.worker import process, seccomp
 from strongroom.serve.worker.layers import ON, Layers, apply
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x00020000, 0x08000000, 0x10000000, 0x20000000, 0x40000000

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from strongroom.serve.worker import kernel
+from strongroom.serve import kernel
 
 NOBODY = 65534
 MAX_OPEN_FILES = 256

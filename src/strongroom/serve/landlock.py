@@ -1,5 +1,7 @@
 """Landlock: this thread and all it starts may open no file, bind no port and signal no one.
 
+For workers and gateways, when they have all they need.
+
 Constants and structure: include/uapi/linux/landlock.h, Linux 6.12. A newer kernel's additional rights stay
 unhandled, which the seccomp allow-list covers.
 """
@@ -7,12 +9,16 @@ unhandled, which the seccomp allow-list covers.
 import ctypes
 import os
 import struct
+from collections.abc import Iterable
+from pathlib import Path
 
-from strongroom.serve.worker import kernel
+from strongroom.serve import kernel
 
 _CREATE_RULESET_VERSION = 1
 _FILE_SYSTEM_BITS = {1: 13, 2: 14, 3: 15, 5: 16}
 """How many file-system rights there are since which ABI; every bit below is refused."""
+_READ = 1 << 2 | 1 << 3  # files, and names in folders
+_PATH_BENEATH = 1
 _NETWORK_ABI = 4
 _NETWORK_RIGHTS = 0b11  # bind and connect TCP
 _SCOPE_ABI = 6
@@ -24,9 +30,10 @@ def abi() -> int:
     return kernel.syscall("landlock_create_ruleset", None, 0, _CREATE_RULESET_VERSION)
 
 
-def deny_all() -> int:
+def deny_all(but_read: Iterable[Path] = ()) -> int:
     """Refuse every file, and from ABI 4 TCP, from ABI 6 foreign signals and sockets. Returns the ABI.
 
+    What lies in the folders ``but_read`` can still be read, not executed.
     Needs no_new_privs. Descriptors already open stay usable, and so do memfds by ``/proc/self/fd/N``.
     """
     version = abi()
@@ -38,10 +45,23 @@ def deny_all() -> int:
     attributes = (ctypes.c_uint32 * (size // 4)).from_buffer_copy(fields[:size])
     ruleset = kernel.syscall("landlock_create_ruleset", attributes, size, 0)
     try:
+        for folder in but_read:
+            _allow_reading(ruleset, folder)
         kernel.syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
     return version
+
+
+def _allow_reading(ruleset: int, folder: Path) -> None:
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        rule = struct.pack("=Qi", _READ, descriptor)
+        kernel.syscall(
+            "landlock_add_rule", ruleset, _PATH_BENEATH, (ctypes.c_uint32 * 3).from_buffer_copy(rule), 0
+        )
+    finally:
+        os.close(descriptor)
 
 
 def missing_network(version: int) -> str | None:

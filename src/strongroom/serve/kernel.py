@@ -21,7 +21,7 @@ _NUMBERS = {
     "aarch64": {"pivot_root": 41, "capset": 91, "close_range": 436},
 }
 # Calls since Linux 5.1 have one number on every architecture.
-_COMMON = {"landlock_create_ruleset": 444, "landlock_restrict_self": 446}
+_COMMON = {"landlock_create_ruleset": 444, "landlock_add_rule": 445, "landlock_restrict_self": 446}
 
 _Argument = int | bytes | ctypes.Array[ctypes.c_uint32] | None
 
