@@ -62,7 +62,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(128 + signal.SIGPIPE)
     except Exception as error:
         _end_otherwise(error)
+    finally:
+        _let_go_of_notes()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _let_go_of_notes() -> None:
+    """Nobody may be reading what we note any more; the interpreter would end with its own code over that."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _tell(error: StrongroomError, *, as_json: bool) -> None:
