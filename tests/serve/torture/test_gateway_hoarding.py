@@ -71,7 +71,11 @@ def test_one_caller_s_silent_connections_do_not_keep_others_out(tmp_path: Path) 
 
 
 def test_announced_bodies_of_one_caller_leave_room_for_others(tmp_path: Path) -> None:
-    limits = {"max_buffered_bytes": 4 * 2**20, "max_buffered_bytes_per_principal": 2 * 2**20}
+    limits = {
+        "max_body_bytes": 2**20,
+        "max_buffered_bytes": 4 * 2**20,
+        "max_buffered_bytes_per_principal": 2 * 2**20,
+    }
     with running(tmp_path, **limits) as harness:
         harness.serve()
         greedy = [harness.client(harness.bob) for _ in range(4)]
@@ -87,7 +91,7 @@ def test_announced_bodies_of_one_caller_leave_room_for_others(tmp_path: Path) ->
 
 
 def test_room_is_given_back_however_a_request_ends(tmp_path: Path) -> None:
-    limits = {"max_buffered_bytes_per_principal": 250_000, "body_timeout_s": 1.0}
+    limits = {"max_buffered_bytes_per_principal": 250_000, "max_body_bytes": 100_000, "body_timeout_s": 1.0}
     with running(tmp_path, **limits) as harness:
         harness.serve()
         body = infer_body([[1, 2, 3]])

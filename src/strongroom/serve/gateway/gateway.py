@@ -94,7 +94,8 @@ class Gateway:
         self._scheduled = False
         self._journal_failed = False
         self._commits = Commits(loop, book, self._on_journal_failure)
-        self._room = Room(limits.max_buffered_bytes, limits.max_buffered_bytes_per_principal)
+        each_bytes = max(limits.max_buffered_bytes_per_principal, limits.max_body_bytes)
+        self._room = Room(limits.max_buffered_bytes, each_bytes)
         self._uninvited: dict[Connection, None] = {}
         """Connections without a certificate that holds, or beyond their caller's limit; the oldest first."""
         self._principals: Counter[str] = Counter()

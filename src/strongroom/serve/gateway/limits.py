@@ -25,6 +25,7 @@ class Limits:
     max_buffered_bytes: int = 256 * 2**20
     """Of all request bodies that are being received or answered."""
     max_buffered_bytes_per_principal: int = 64 * 2**20
+    """Of these; one body as large as may be always fits."""
     max_pipeline: int = 16
     """Requests of one connection being answered; the rest waits unread."""
     max_write_bytes: int = 2**20
