@@ -13,7 +13,7 @@ BENCH_READY := .venv-bench/.ready
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
 
-demo: $(READY) ## theft, tampering, forgery and flood against a real deployment, before and after
+demo: $(READY) ## theft, tampering and forgery against a real deployment, before and after
 	@$(BIN)/python -m demo
 
 test: $(READY) lint ## everything: lint, all tests with fault injection and torture, coverage gate

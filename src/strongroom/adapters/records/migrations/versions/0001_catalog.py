@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from strongroom.errors import InvalidError
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -56,4 +58,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Nothing older knows this catalog; it is rebuilt from the log instead."""
-    raise NotImplementedError
+    raise InvalidError("catalog: has no earlier version", hint="delete it; it is rebuilt from the log")
