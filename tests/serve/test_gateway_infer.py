@@ -295,7 +295,7 @@ def test_what_waits_together_is_computed_together(tmp_path: Path) -> None:
     with running(tmp_path, max_batches=1) as harness:
         gate = Gate()
         harness.serve(gate)
-        opener = threading.Timer(1.0, gate.opened.set)
+        opener = threading.Timer(4.0, gate.opened.set)
         opener.start()
         responses = ask_together(
             harness, [infer_body([[value, 0, 0]] * (1 + value % 3)) for value in range(20)]
