@@ -172,7 +172,7 @@ def test_a_receipt_says_nothing_of_those_in_the_same_batch(shared: Harness) -> N
     shared.serve(gate)
     ask = build_request("POST", INFER, infer_body([[1, 2, 3]]), strongroom_receipt="inline")
     answers = ask_at_once(shared, gate, [(shared.alice, ask)] + [(shared.bob, ask), (shared.alice, ask)] * 2)
-    mine = receipt_of(answers[-1])
+    mine = max((receipt_of(answer) for answer in answers[::2]), key=lambda one: len(one["batch"]["path"]))
     assert mine["batch"]["path"]
     for secret in ("bob", shared.bob.serial):
         assert secret.encode() not in orjson.dumps(mine)
