@@ -37,10 +37,12 @@ _WIRE = {"v": VARINT, "f": FIXED32, "d": FIXED64, "b": BYTES}
 _PACKABLE = frozenset({"v*", "f*", "d*", "v+", "f+", "d+"})
 
 # Long runs of small elements, which a decision forest is made of, are stepped over by the regular expression
-# engine: tag of the field, then the value. Possessive, so that a run costs no memory.
+# engine: tag of the field, then the value. In pieces, so that a run costs little memory. Not possessive: the
+# possessive quantifiers of Python before 3.11.5 match wrongly (cpython issue 101955), and Debian 12 has 3.11.2.
+_RUN_PIECE = 4096
 _SHORT_BYTES = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(32))
 _RUN_VALUE = {
-    VARINT: rb"[\x80-\xff]{0,9}+[\x00-\x7f]",
+    VARINT: rb"[\x80-\xff]{0,9}[\x00-\x7f]",
     FIXED32: rb".{4}",
     FIXED64: rb".{8}",
     BYTES: b"(?:" + _SHORT_BYTES + b")",
@@ -128,7 +130,8 @@ class Wire:
         pattern = self._runs.get(tag)
         if pattern is None:
             value = _RUN_VALUE[tag & 7]
-            pattern = re.compile(b"(?:" + re.escape(bytes([tag])) + value + b")*+", re.DOTALL)
+            element = re.escape(bytes([tag])) + value
+            pattern = re.compile(b"(?:%b){0,%d}" % (element, _RUN_PIECE), re.DOTALL)
             self._runs[tag] = pattern
         while at < end:
             self._cover(at, end)

@@ -16,14 +16,14 @@ CHUNKED = -1
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _GATE = re.compile(
-    rb"(?:[A-Z]{1,16}+) (/[!-~]*+) HTTP/1\.1\r\n(?:" + _TOKEN + rb"{1,64}+:[\t\x20-\x7e]*+\r\n)*+\r\n"
+    rb"(?:[A-Z]{1,16}) (/[!-~]*) HTTP/1\.1\r\n(?:" + _TOKEN + rb"{1,64}:[\t\x20-\x7e]*\r\n)*\r\n"
 )
-_TARGET = re.compile(rb"(?:/[A-Za-z0-9._~@:-]++)++|/")
+_TARGET = re.compile(rb"(?:/[A-Za-z0-9._~@:-]+)+|/")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,11}")
-_HOST = re.compile(rb"[A-Za-z0-9.\-_]{1,255}+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
+_HOST = re.compile(rb"[A-Za-z0-9.\-_]{1,255}(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::[0-9]{1,5})?")
 _NONCE = re.compile(rb"[A-Za-z0-9_=+/.\-]{1,128}")
 _BARE = re.compile(rb"(?<!\r)\n|\r(?=[^\n])|\x00")
-_VERSION = re.compile(rb"[^\r\n]*+ HTTP/[0-9]\.[0-9]\r\n")
+_VERSION = re.compile(rb"[^\r\n]* HTTP/[0-9]\.[0-9]\r\n")
 
 _SINGLE = frozenset(
     {
