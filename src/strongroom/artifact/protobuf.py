@@ -38,7 +38,7 @@ _PACKABLE = frozenset({"v*", "f*", "d*", "v+", "f+", "d+"})
 
 # Long runs of small elements, which a decision forest is made of, are stepped over by the regular expression
 # engine: tag of the field, then the value. In pieces, so that a run costs little memory. Not possessive: the
-# possessive quantifiers of Python before 3.11.5 match wrongly (cpython issue 101955), and Debian 12 has 3.11.2.
+# possessive quantifiers of Python before 3.11.5 match wrongly (cpython issue 101955); Debian 12 has 3.11.2.
 _RUN_PIECE = 4096
 _SHORT_BYTES = b"|".join(re.escape(bytes([n])) + b".{%d}" % n for n in range(32))
 _RUN_VALUE = {
