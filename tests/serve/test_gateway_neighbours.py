@@ -18,7 +18,7 @@ from strongroom.serve.gateway.snapshot import Snapshot
 from strongroom.trust.policy import Request, decide, policy_version
 from strongroom.values import Action, format_time
 from tests.serve.gateway_harness import FRAUD, Harness, Outputs, Response, build_request, infer_body, running
-from tests.serve.test_gateway_access import eventually
+from tests.serve.test_gateway_lifecycle import wait_until
 
 INFER = "/v2/models/fraud/infer"
 ODD = ('a"b', "c\\d", "e,]}", "f\u2028g", "\u202ehtua", "{{x}}", "%s")
@@ -42,7 +42,7 @@ def ask_at_once(harness: Harness, gate: Gate, requests: list[tuple[Any, bytes]])
     """Send every request as its caller; all but the first travel in one batch."""
     clients = [harness.client(leaf) for leaf, _ in requests]
     clients[0].send(requests[0][1])
-    assert eventually(lambda: bool(harness.workers[0].batches))
+    assert wait_until(lambda: bool(harness.workers[0].batches))
     for client, (_, request) in zip(clients[1:], requests[1:], strict=True):
         client.send(request)
     # Only now: on a busy machine the sending itself may take its time.
