@@ -44,6 +44,7 @@ def _run(root: Path, home: Path, *arguments: str, limit_bytes: int | None = None
             "HOME": str(root),
             "PATH": os.environ["PATH"],
             "STRONGROOM_PASSPHRASE_FILE": str(root / "passphrase"),
+            "PYTHONDONTWRITEBYTECODE": "1",  # a limit cuts .pyc files short as well, for all later processes
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -60,12 +61,16 @@ def _mount(*arguments: str) -> None:
 
 
 def _fill_and_try(root: str, what: str) -> None:
-    """For each amount of room left: refused as an outage or done; afterwards whole, and a retry ends well."""
+    """For each amount of room left: refused as an outage or done; afterwards whole, and a retry ends well.
+
+    Each disk has a folder of its own: SQLite removes its side files by path when a connection is collected, and
+    that path must not be another disk's by then.
+    """
     place = Path(root)
-    disk = place / "disk"
-    disk.mkdir()
     refused = 0
     for left_kib in (0, 8, 28, 124):
+        disk = place / f"disk{left_kib}"
+        disk.mkdir()
         _mount("-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(disk))
         home = disk / "home"
         shutil.copytree(place / "home", home, symlinks=True)

@@ -154,14 +154,20 @@ class SqlRecords:
 
 
 def _create_private(path: Path) -> None:
-    """SQLite gives its side files the permissions of the database, so that must be private from the start."""
+    """SQLite gives its side files the permissions of the database, so that must be private from the start.
+
+    A file that is there is not opened: closing it would drop the POSIX locks that SQLite holds on it for other
+    connections of this process, and a neighbour could then delete the write-ahead log under them
+    (sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    if path.is_symlink():
+        raise InvalidError("catalog: is a symbolic link")
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
-        if path.is_symlink():
-            raise InvalidError("catalog: is a symbolic link") from None
         raise OutageError(f"catalog: cannot be opened ({error.strerror})") from None
-    os.close(descriptor)
 
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
