@@ -46,6 +46,16 @@ class Format(StrEnum):
     TAR = "tar"
     COMPRESSED = "compressed"
     EXECUTABLE = "executable"
+    XGBOOST_JSON = "xgboost-json"
+    XGBOOST_UBJ = "xgboost-ubj"
+    LIGHTGBM = "lightgbm"
+    SKOPS = "skops"
+    PMML = "pmml"
+    OPENVINO = "openvino"
+    XML = "xml"
+    TORCHSCRIPT = "torchscript"
+    EXPORTED_PROGRAM = "exported-program"
+    NOTEBOOK = "notebook"
 
 
 _ARCHIVES = frozenset({Format.ZIP, Format.TORCH, Format.KERAS, Format.NPZ, Format.TAR})

@@ -1,0 +1,1 @@
+"""What is hidden in these bytes? Rules, the places where they match, and the verdict; no I/O, no clock."""

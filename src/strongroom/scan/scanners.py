@@ -1,0 +1,53 @@
+"""Which scanner looks at which format. A format without one is refused as unknown."""
+
+from collections.abc import Callable
+
+from strongroom.artifact.formats import Format
+from strongroom.scan import (
+    containers,
+    inert,
+    keras,
+    native,
+    numpy_files,
+    pickles,
+    skops,
+    tensorflow,
+    texts,
+    torch,
+    trees,
+    xml_models,
+)
+from strongroom.scan.scan import Content, Scan
+
+Scanner = Callable[[Scan, Content], None]
+
+BY_FORMAT: dict[Format, Scanner] = {
+    Format.ONNX: inert.scan_onnx,
+    Format.SAFETENSORS: inert.scan_safetensors,
+    Format.GGUF: inert.scan_gguf,
+    Format.XGBOOST_JSON: trees.scan_xgboost_json,
+    Format.XGBOOST_UBJ: trees.scan_xgboost_ubj,
+    Format.LIGHTGBM: trees.scan_lightgbm,
+    Format.PMML: xml_models.scan_pmml,
+    Format.OPENVINO: xml_models.scan_openvino,
+    Format.XML: xml_models.scan_xml,
+    Format.TFLITE: tensorflow.scan_tflite,
+    Format.TENSORFLOW: tensorflow.scan_saved_model,
+    Format.KERAS: keras.scan_keras,
+    Format.HDF5: keras.scan_hdf5,
+    Format.SKOPS: skops.scan_skops,
+    Format.PICKLE: pickles.scan_pickle,
+    Format.TORCH: torch.scan_torch,
+    Format.TORCHSCRIPT: torch.scan_torchscript,
+    Format.EXPORTED_PROGRAM: torch.scan_exported_program,
+    Format.NUMPY: numpy_files.scan_numpy,
+    Format.NPZ: containers.scan_npz,
+    Format.ZIP: containers.scan_zip,
+    Format.TAR: containers.scan_tar,
+    Format.COMPRESSED: containers.scan_compressed,
+    Format.JSON: texts.scan_json,
+    Format.NOTEBOOK: texts.scan_notebook,
+    Format.TEXT: texts.scan_text,
+    Format.EMPTY: texts.scan_empty,
+    Format.EXECUTABLE: native.scan_program,
+}

@@ -1,0 +1,16 @@
+"""PyTorch containers: zip and legacy checkpoints, TorchScript, exported programs."""
+
+from strongroom.errors import RejectedError
+from strongroom.scan.scan import Content, Scan
+
+
+def scan_torch(scan: Scan, content: Content) -> None:
+    raise RejectedError("is not scanned yet")
+
+
+def scan_torchscript(scan: Scan, content: Content) -> None:
+    raise RejectedError("is not scanned yet")
+
+
+def scan_exported_program(scan: Scan, content: Content) -> None:
+    raise RejectedError("is not scanned yet")

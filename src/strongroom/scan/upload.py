@@ -1,0 +1,128 @@
+"""Scan all files of one upload, each by what it is, and say what is to become of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from strongroom.artifact.formats import Format, detect_format, identify
+from strongroom.artifact.protobuf import ReadAt
+from strongroom.errors import RejectedError
+from strongroom.scan import scanners
+from strongroom.scan.place import Place
+from strongroom.scan.rule import Rule
+from strongroom.scan.scan import Content, Match, Scan, Source
+from strongroom.scan.secrets import judge_text
+from strongroom.values import Severity
+
+UNKNOWN = Rule(
+    "format-unknown",
+    Severity.HIGH,
+    "Unknown content",
+    "Nothing here can tell what this file is, so nothing can tell that it is harmless.",
+    "Leave the file out, or export the model to one of the formats of docs/formats-accepted.md.",
+    aisvs=("6.1.1",),
+)
+MALFORMED = Rule(
+    "file-malformed",
+    Severity.HIGH,
+    "Malformed or ambiguous",
+    "Two programs can read such a file in two ways, which is how content is hidden from a scanner.",
+    "Export the file again with a current version of its own tool.",
+    atlas=("AML.T0011.000",),
+)
+DISGUISED = Rule(
+    "format-disguised",
+    Severity.HIGH,
+    "Not what its name says",
+    "A file that is another kind than its name says is read in another way than people expect.",
+    "Give the file the name of what it is.",
+    atlas=("AML.T0074",),
+)
+RULES = (UNKNOWN, MALFORMED, DISGUISED)
+
+_WEIGHTS = frozenset({Format.UNKNOWN, Format.EMPTY})
+
+
+class Verdict(StrEnum):
+    """What is to become of an upload."""
+
+    ACCEPTED = "accepted"
+    DOUBTFUL = "doubtful"
+    """Something that a reviewer has to look at."""
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedFile:
+    path: str
+    format: Format
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a scan saw. Matches are ordered by severity, worst first, then by place."""
+
+    files: tuple[ScannedFile, ...]
+    matches: tuple[Match, ...]
+    dropped: int = 0
+    """Matches too many to keep."""
+
+    @property
+    def verdict(self) -> Verdict:
+        severities = {match.rule.severity for match in self.matches}
+        if severities & {Severity.HIGH, Severity.CRITICAL}:
+            return Verdict.REFUSED
+        return Verdict.DOUBTFUL if Severity.MEDIUM in severities else Verdict.ACCEPTED
+
+
+def scan_upload(entries: Mapping[str, Source], done: Callable[[str], None] | None = None) -> Report:
+    """Scan the files of one upload. Never raises for what they hold; ``done`` hears of each path."""
+    scan = Scan(entries, judge, judge_text)
+    for path, (read_at, size_bytes) in sorted(entries.items()):
+        scan.formats[path] = _detect(scan, path, read_at, size_bytes)
+    for path in sorted(entries, key=lambda path: (scan.formats[path] in _WEIGHTS, path)):
+        read_at, size_bytes = entries[path]
+        content = Content(read_at, size_bytes, Place(path))
+        if path not in scan.claimed:
+            judge(scan, content, scan.formats[path])
+        if done is not None:
+            done(path)
+    files = tuple(
+        ScannedFile(path, scan.formats[path], size_bytes) for path, (_, size_bytes) in sorted(entries.items())
+    )
+    return Report(files, tuple(sorted(scan.matches, key=_order)), scan.dropped)
+
+
+def judge(scan: Scan, content: Content, found: Format) -> None:
+    """Look at content of a known format; what cannot be read to its end is a match, never a pass."""
+    scanner = scanners.BY_FORMAT.get(found)
+    if scanner is None:
+        scan.add(UNKNOWN, content.place, f"is {found}, which is not scanned")
+        return
+    try:
+        scanner(scan, content)
+    except RejectedError as error:
+        scan.add(MALFORMED, content.place, error.message, error.hint or "")
+    except RecursionError:
+        scan.add(MALFORMED, content.place, "is nested too deeply")
+    except MemoryError:
+        scan.add(MALFORMED, content.place, "needs more memory than a scan may take")
+
+
+def _detect(scan: Scan, path: str, read_at: ReadAt, size_bytes: int) -> Format:
+    try:
+        return detect_format(read_at, size_bytes, path)
+    except RejectedError as error:
+        scan.add(DISGUISED, Place(path), error.message, error.hint or "")
+    try:
+        return identify(read_at, size_bytes)  # what it is all the same: what it hides is to be named as well
+    except RejectedError:
+        return Format.UNKNOWN
+
+
+_RANK = {Severity.CRITICAL: 0, Severity.HIGH: 1, Severity.MEDIUM: 2, Severity.LOW: 3}
+
+
+def _order(match: Match) -> tuple[int, str, str]:
+    return (_RANK[match.rule.severity], str(match.place), match.rule.id)
