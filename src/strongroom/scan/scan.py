@@ -8,7 +8,7 @@ from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
 from strongroom.scan.place import Place
 from strongroom.scan.rule import Rule
-from strongroom.values import Finding, Severity
+from strongroom.values import Digest, Finding, Severity
 
 MAX_DEPTH = 4
 """Containers within containers: a tar.gz of archives of pickles is three. Deeper is a disguise."""
@@ -60,6 +60,13 @@ class Match:
     """What was found here; untrusted words shortened, secrets redacted."""
     fix: str = ""
     """What to do in this case, where it is more than the rule says."""
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that name this finding in these bytes: what a waiver names."""
+        place = self.place
+        key = [self.rule.id, place.path, *place.members, str(place.offset), place.name]
+        return Digest.of("\0".join(key).encode("utf-8", "surrogatepass")).hex[:16]
 
     def to_finding(self) -> Finding:
         return Finding(

@@ -1,6 +1,6 @@
 """Scan all files of one upload, each by what it is, and say what is to become of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,8 +40,6 @@ DISGUISED = Rule(
 )
 RULES = (UNKNOWN, MALFORMED, DISGUISED)
 
-_WEIGHTS = frozenset({Format.UNKNOWN, Format.EMPTY})
-
 
 class Verdict(StrEnum):
     """What is to become of an upload."""
@@ -76,22 +74,57 @@ class Report:
         return Verdict.DOUBTFUL if Severity.MEDIUM in severities else Verdict.ACCEPTED
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was seen of some files of an upload. Parts come from processes of their own and are joined."""
+
+    formats: dict[str, Format]
+    matches: tuple[Match, ...]
+    claimed: frozenset[str]
+    dropped: int
+
+
 def scan_upload(entries: Mapping[str, Source], done: Callable[[str], None] | None = None) -> Report:
     """Scan the files of one upload. Never raises for what they hold; ``done`` hears of each path."""
+    return join_parts(entries, [scan_part(entries, list(entries), done)])
+
+
+def scan_part(
+    entries: Mapping[str, Source], paths: Sequence[str], done: Callable[[str], None] | None = None
+) -> Part:
+    """Scan some files of an upload; ``entries`` are all of them, for what refers to another.
+
+    Files without structure are left to `join_parts`, for a model in another part may claim them.
+    """
     scan = Scan(entries, judge, judge_text)
-    for path, (read_at, size_bytes) in sorted(entries.items()):
-        scan.formats[path] = _detect(scan, path, read_at, size_bytes)
-    for path in sorted(entries, key=lambda path: (scan.formats[path] in _WEIGHTS, path)):
+    for path in sorted(paths):
         read_at, size_bytes = entries[path]
-        content = Content(read_at, size_bytes, Place(path))
-        if path not in scan.claimed:
-            judge(scan, content, scan.formats[path])
+        found = scan.formats[path] = _detect(scan, path, read_at, size_bytes)
+        if found is not Format.UNKNOWN:
+            judge(scan, Content(read_at, size_bytes, Place(path)), found)
+        judge_text(scan, path, Place(path))
         if done is not None:
             done(path)
+    return Part(scan.formats, tuple(scan.matches), frozenset(scan.claimed), scan.dropped)
+
+
+def join_parts(entries: Mapping[str, Source], parts: Sequence[Part]) -> Report:
+    """Return the report on an upload of which each file was in one of ``parts``; what is missing is refused."""
+    formats = {path: found for part in parts for path, found in part.formats.items()}
+    claimed = frozenset().union(*(part.claimed for part in parts))
+    matches = [match for part in parts for match in part.matches]
+    for path in sorted(entries):
+        if path not in formats:
+            matches.append(Match(UNKNOWN, Place(path), "was not scanned"))
+        elif formats[path] is Format.UNKNOWN and path not in claimed:
+            matches.append(
+                Match(UNKNOWN, Place(path), "is of no known format and no model here refers to it")
+            )
     files = tuple(
-        ScannedFile(path, scan.formats[path], size_bytes) for path, (_, size_bytes) in sorted(entries.items())
+        ScannedFile(path, formats.get(path, Format.UNKNOWN), size)
+        for path, (_, size) in sorted(entries.items())
     )
-    return Report(files, tuple(sorted(scan.matches, key=_order)), scan.dropped)
+    return Report(files, tuple(sorted(matches, key=_order)), sum(part.dropped for part in parts))
 
 
 def judge(scan: Scan, content: Content, found: Format) -> None:
