@@ -38,6 +38,9 @@ _COMMON: dict[str, Any] = {
     "json_output": Annotated[bool, typer.Option("--json", help="Print one JSON value.")],
 }
 
+_PRINTING = ("json_output",)
+_NOTHING: dict[str, Any] = dict.fromkeys(_COMMON)
+
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check everything, change nothing.")]
 
 
@@ -135,9 +138,13 @@ class Desk:
 
 
 def command(
-    app: typer.Typer, name: str, **options: Any
+    app: typer.Typer, name: str, *, home: bool = True, **options: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function whose first parameter is the `Desk`; the common options are added to its own."""
+    """Register a function whose first parameter is the `Desk`; the common options are added to its own.
+
+    ``home``: whether the command works in one; otherwise only the options about printing are added.
+    """
+    shared = _COMMON if home else {key: _COMMON[key] for key in _PRINTING}
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
@@ -148,12 +155,12 @@ def command(
                 default=False if key == "json_output" else None,
                 annotation=annotation,
             )
-            for key, annotation in _COMMON.items()
+            for key, annotation in shared.items()
         ]
 
         @wraps(function)
         def run(**arguments: Any) -> None:
-            desk = Desk(**{key: arguments.pop(key) for key in _COMMON})
+            desk = Desk(**{**_NOTHING, **{key: arguments.pop(key) for key in shared}})
             function(desk, **arguments)
 
         keywords = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]

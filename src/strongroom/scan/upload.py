@@ -1,7 +1,7 @@
 """Scan all files of one upload, each by what it is, and say what is to become of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from strongroom.artifact.formats import Format, detect_format, identify
@@ -9,36 +9,10 @@ from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
 from strongroom.scan import scanners
 from strongroom.scan.place import Place
-from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Content, Match, Scan, Source
 from strongroom.scan.secrets import judge_text
+from strongroom.scan.unread import DISGUISED, MALFORMED, UNKNOWN
 from strongroom.values import Severity
-
-UNKNOWN = Rule(
-    "format-unknown",
-    Severity.HIGH,
-    "Unknown content",
-    "Nothing here can tell what this file is, so nothing can tell that it is harmless.",
-    "Leave the file out, or export the model to one of the formats of docs/formats-accepted.md.",
-    aisvs=("6.1.1",),
-)
-MALFORMED = Rule(
-    "file-malformed",
-    Severity.HIGH,
-    "Malformed or ambiguous",
-    "Two programs can read such a file in two ways, which is how content is hidden from a scanner.",
-    "Export the file again with a current version of its own tool.",
-    atlas=("AML.T0011.000",),
-)
-DISGUISED = Rule(
-    "format-disguised",
-    Severity.HIGH,
-    "Not what its name says",
-    "A file that is another kind than its name says is read in another way than people expect.",
-    "Give the file the name of what it is.",
-    atlas=("AML.T0074",),
-)
-RULES = (UNKNOWN, MALFORMED, DISGUISED)
 
 
 class Verdict(StrEnum):
@@ -66,8 +40,27 @@ class Report:
     dropped: int = 0
     """Matches too many to keep."""
 
+    @classmethod
+    def join(cls, reports: Sequence[tuple[str, "Report"]]) -> "Report":
+        """Return one report over several uploads; paths are put under the name of each."""
+        files = [
+            replace(file, path=f"{name}/{file.path}") for name, report in reports for file in report.files
+        ]
+        matches = [
+            replace(match, place=replace(match.place, path=f"{name}/{match.place.path}"))
+            for name, report in reports
+            for match in report.matches
+        ]
+        dropped = sum(report.dropped for _, report in reports)
+        return cls(tuple(files), tuple(sorted(matches, key=_order)), dropped)
+
+    def with_matches(self, more: Sequence[Match]) -> "Report":
+        """Return the report with what was seen beside the files' contents."""
+        return replace(self, matches=tuple(sorted((*self.matches, *more), key=_order)))
+
     @property
     def verdict(self) -> Verdict:
+        """The worst match decides; what is waived was taken out before."""
         severities = {match.rule.severity for match in self.matches}
         if severities & {Severity.HIGH, Severity.CRITICAL}:
             return Verdict.REFUSED
@@ -109,11 +102,14 @@ def scan_part(
 
 
 def join_parts(entries: Mapping[str, Source], parts: Sequence[Part]) -> Report:
-    """Return the report on an upload of which each file was in one of ``parts``; what is missing is refused."""
+    """Return the report on an upload; a file that is in none of ``parts`` is refused as not scanned."""
     formats = {path: found for part in parts for path, found in part.formats.items()}
     claimed = frozenset().union(*(part.claimed for part in parts))
     matches = [match for part in parts for match in part.matches]
+    reported = {match.place.path for match in matches}
     for path in sorted(entries):
+        if path not in formats and path in reported:
+            continue  # its scan broke off, which is said
         if path not in formats:
             matches.append(Match(UNKNOWN, Place(path), "was not scanned"))
         elif formats[path] is Format.UNKNOWN and path not in claimed:

@@ -1,0 +1,1 @@
+"""Files of this machine scanned in processes of their own."""
