@@ -16,7 +16,12 @@ _SPARE_BYTES = 2 * 2**30
 _MODEL_COPIES = 4
 
 
-def before_loading(layers: Layers, control_fd: int, is_parent_alive: Callable[[], bool]) -> int:
+def before_loading(
+    layers: Layers,
+    control_fd: int,
+    is_parent_alive: Callable[[], bool],
+    stage: seccomp.Stage = seccomp.Stage.LOADING,
+) -> int:
     """Lock stage 1; returns the address space in use, for `limit_memory`. Only one thread may exist."""
     os.umask(0o077)
     os.chdir("/")
@@ -33,7 +38,7 @@ def before_loading(layers: Layers, control_fd: int, is_parent_alive: Callable[[]
     apply(layers, "non_dumpable", process.forbid_inspection)
     apply(layers, "parent_death", partial(process.die_with_parent, is_parent_alive))
     _lock_files(layers, threads)
-    apply(layers, "seccomp", partial(seccomp.lock, seccomp.Stage.LOADING, control_fd))
+    apply(layers, "seccomp", partial(seccomp.lock, stage, control_fd))
     return used
 
 

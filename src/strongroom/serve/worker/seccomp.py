@@ -1,7 +1,7 @@
 """The system calls a worker may make; any other ends the process at once.
 
 Two allow-lists: `Stage.LOADING` while the model is read, `Stage.SERVING` from then on, which opens nothing
-and starts nothing. What language runtimes try in passing is refused with an error instead, so that a
+and starts nothing; `Stage.CONVERTING` is a third, for originals that run code as they are read. What language runtimes try in passing is refused with an error instead, so that a
 harmless probe does not cost the worker; refused it is all the same.
 """
 
@@ -26,6 +26,8 @@ _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL = 1, 2
 class Stage(Enum):
     LOADING = "loading"
     SERVING = "serving"
+    CONVERTING = "converting"
+    """Of the process that reads an original which may be code: opens nothing, starts no process, no thread."""
     WAITING = "waiting"
     """Of the process that waits for the worker in front of its pid namespace."""
 
@@ -77,6 +79,8 @@ def build(stage: Stage, control_fd: int, arch: int | None = None) -> "pyseccomp.
     if stage is Stage.LOADING:
         _allow_loading(rules)
     else:
+        if stage is Stage.CONVERTING:
+            _allow_converting(rules)
         for name in _REFUSED_FILES:
             _refuse(rules, name, errno.EACCES)
     return rules
@@ -114,6 +118,19 @@ def _allow_loading(rules: "pyseccomp.SyscallFilter") -> None:
     _refuse(rules, "statx", errno.ENOSYS)
     _refuse(rules, "statfs", errno.EACCES)
     _refuse(rules, "fstatfs", errno.EACCES)
+
+
+def _allow_converting(rules: "pyseccomp.SyscallFilter") -> None:
+    """What numpy, scikit-learn and onnxruntime ask of the kernel besides; all they open was opened before."""
+    for name in ("uname", "sysinfo", "set_tid_address", "times", "getrusage"):
+        _allow(rules, name)
+    _allow(rules, "prctl", _equal(0, _PR_SET_NAME))
+    _allow(rules, "prlimit64", _equal(0, 0), _equal(2, 0))  # of itself, and only to read
+    for command in _DESCRIPTOR_COMMANDS:
+        _allow(rules, "fcntl", _equal(1, command))
+    # A library that asks for a thread does without one; a new process ends the converter.
+    rules.add_rule(pyseccomp.ERRNO(errno.EAGAIN), "clone", _masked(0, _CLONE_THREAD, _CLONE_THREAD))
+    _refuse(rules, "memfd_create", errno.EPERM)
 
 
 def _allow(rules: "pyseccomp.SyscallFilter", name: str, *arguments: "pyseccomp.Arg") -> None:
