@@ -14,6 +14,7 @@ from strongroom.scan import (
     tensorflow,
     texts,
     torch,
+    torchscript,
     trees,
     xml_models,
 )
@@ -38,8 +39,8 @@ BY_FORMAT: dict[Format, Scanner] = {
     Format.SKOPS: skops.scan_skops,
     Format.PICKLE: pickles.scan_pickle,
     Format.TORCH: torch.scan_torch,
-    Format.TORCHSCRIPT: torch.scan_torchscript,
-    Format.EXPORTED_PROGRAM: torch.scan_exported_program,
+    Format.TORCHSCRIPT: torchscript.scan_torchscript,
+    Format.EXPORTED_PROGRAM: torchscript.scan_exported_program,
     Format.NUMPY: numpy_files.scan_numpy,
     Format.NPZ: containers.scan_npz,
     Format.ZIP: containers.scan_zip,
