@@ -179,6 +179,8 @@ class Action(StrEnum):
     READ = "read"
     PUBLISH = "publish"
     APPROVE = "approve"
+    WAIVE = "waive"
+    RESCAN = "rescan"
     RETIRE = "retire"
     REVOKE = "revoke"
     DELETE = "delete"

@@ -30,6 +30,19 @@ def wrapped_key_name(model: ModelId) -> str:
     return f"{prefix(model)}/{WRAPPED_KEY}"
 
 
+def quarantine_prefix(model: ModelId, ticket: str) -> str:
+    """Beside the versions of the family: no version's number begins with a letter."""
+    return f"{model.family}/quarantine-{ticket}"
+
+
+def quarantine_report_name(model: ModelId, ticket: str) -> str:
+    return f"{quarantine_prefix(model, ticket)}/report.json"
+
+
+def quarantine_key_name(model: ModelId, ticket: str) -> str:
+    return f"{quarantine_prefix(model, ticket)}/{WRAPPED_KEY}"
+
+
 def expected_names(model: ModelId, objects: list[str]) -> list[str]:
     """Every name that may stand under `prefix`, sorted."""
     return sorted([*objects, statement_name(model), signature_name(model), wrapped_key_name(model)])

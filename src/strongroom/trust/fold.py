@@ -25,9 +25,12 @@ from strongroom.trust.standing import (
     GrantRecord,
     Identity,
     Journal,
+    QuarantineRecord,
     Standing,
     VersionRecord,
+    WaiverRecord,
 )
+from strongroom.trust.waivers import WAIVER_TYPE, Waiver
 from strongroom.values import Digest, ModelId, Role, State, format_time, parse_principal, parse_time
 
 Changes = dict[str, Any]
@@ -38,6 +41,7 @@ SOLO_RULE = "solo-"
 """How the name of a rule begins that holds only while one person is alone (trust/roles.cedar)."""
 MAX_ORIGIN_CHARS = 128
 _JOURNAL = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_TICKET = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _WATCHERS = frozenset({Role.REVIEWER, Role.ADMIN})
 _OPTIONAL = frozenset({"origin"})
 """Every record may say where the request came from; that changes nothing."""
@@ -223,6 +227,45 @@ def _withdraw(standing: Standing, event: Event, state: State, before: tuple[Stat
     return {"versions": {**standing.versions, version.model: replace(version, state=state)}}
 
 
+def _quarantine(standing: Standing, event: Event, at: datetime) -> Changes:
+    """Kept by who handed it over; it gives nobody a right."""
+    _require_actor(standing, event)
+    detail = _fields(event, ticket=str, model=str, manifest=str, report=str)
+    ticket = detail["ticket"]
+    if _TICKET.fullmatch(ticket) is None or ticket in standing.quarantined:
+        raise RejectedError(f"{shorten(ticket)} is no ticket, or taken")
+    kept = QuarantineRecord(
+        ticket,
+        ModelId.parse(detail["model"]),
+        Digest.parse(detail["manifest"]),
+        Digest.parse(detail["report"]),
+        event.actor,
+        at,
+        standing.size,
+    )
+    return {"quarantined": {**standing.quarantined, ticket: kept}}
+
+
+def _waive(standing: Standing, event: Event, at: datetime) -> Changes:
+    """A reviewer lets one finding pass in what somebody else handed over."""
+    _require_actor(standing, event)
+    detail = _fields(event, ticket=str, waiver=dict, envelope=str)
+    kept = standing.quarantined.get(detail["ticket"])
+    waiver = Waiver.from_json(detail["waiver"])
+    if kept is None or (waiver.model, waiver.manifest) != (kept.model, kept.manifest):
+        raise RejectedError(f"{shorten(detail['ticket'])} is no ticket, or of other bytes")
+    if waiver.by != event.actor:
+        raise RejectedError("a finding is waived by another than who recorded it")
+    if event.actor == kept.publisher:
+        _require_solo(standing, event, "nobody waives a finding in what they handed over")
+    if not standing.is_role(event.actor, Role.REVIEWER, str(kept.model), at):
+        raise RejectedError(f"{event.actor} was not reviewer of {kept.model} then")
+    if not waiver.is_active(at):
+        raise RejectedError("the waiver does not hold yet, or no longer")
+    _require_signed(standing, detail["envelope"], event.actor, WAIVER_TYPE, waiver.to_bytes(), at)
+    return {"waivers": (*standing.waivers, WaiverRecord(waiver, standing.size))}
+
+
 def _journal_open(standing: Standing, event: Event, at: datetime) -> Changes:
     detail = _fields(event, journal=str, public_pem=str)
     name = detail["journal"]
@@ -260,6 +303,8 @@ STEPS: Mapping[str, Step] = {
     "approve": _approve,
     "retire": _retire,
     "revoke": _revoke,
+    "quarantine": _quarantine,
+    "waive": _waive,
     "journal-open": _journal_open,
     "fold": _fold,
 }

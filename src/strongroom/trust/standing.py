@@ -8,6 +8,7 @@ from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.trust.grants import EVERYTHING, Grant, active_grants
 from strongroom.trust.keyring import KeyHistory
 from strongroom.trust.signatures import PublicKey
+from strongroom.trust.waivers import Waiver
 from strongroom.values import Digest, ModelId, Role, State
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
@@ -93,6 +94,29 @@ class VersionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """An upload that was refused or doubted, and is kept sealed with its report."""
+
+    ticket: str
+    model: ModelId
+    """As what it was to be published; the name stays free."""
+    manifest: Digest
+    report: Digest
+    """SHA-256 of the stored, signed report."""
+    publisher: str
+    kept_at: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverRecord:
+    """A waiver, and when it was recorded."""
+
+    waiver: Waiver
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """A gateway's journal: the key that signs its batches, and how far they were folded into the log."""
 
@@ -127,6 +151,9 @@ class Standing:
     versions: Mapping[ModelId, VersionRecord] = field(default_factory=dict)
     key_history: KeyHistory = field(default_factory=KeyHistory)
     journals: Mapping[str, Journal] = field(default_factory=dict)
+    quarantined: Mapping[str, QuarantineRecord] = field(default_factory=dict)
+    """By ticket."""
+    waivers: tuple[WaiverRecord, ...] = ()
 
     def moment(self, now: datetime) -> datetime:
         """Return ``now``, but never a time before the last record."""
@@ -145,6 +172,15 @@ class Standing:
             and record.revoked_at is None
             and record.grant.is_active(at)
         )
+
+    def waivers_of(self, manifest: Digest, now: datetime) -> Mapping[str, Waiver]:
+        """Return the waivers in force for these bytes, by finding."""
+        at = self.moment(now)
+        return {
+            record.waiver.finding: record.waiver
+            for record in self.waivers
+            if record.waiver.manifest == manifest and record.waiver.is_active(at)
+        }
 
     def is_role(self, principal: str, role: Role, resource: str, now: datetime) -> bool:
         """Whether ``principal`` holds ``role`` on ``resource`` now."""

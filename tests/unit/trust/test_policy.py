@@ -41,6 +41,8 @@ MATRIX: dict[Action, dict[Role, str]] = {
     },
     Action.PUBLISH: {D: "deployer-publishes"},
     Action.APPROVE: {R: "reviewer-approves"},
+    Action.WAIVE: {R: "reviewer-waives"},
+    Action.RESCAN: {R: "reviewer-rescans", P: "operator-runs"},
     Action.SERVE: {P: "operator-runs"},
     Action.RETIRE: {O: "owner-reads-and-ends", P: "operator-runs"},
     Action.REVOKE: {O: "owner-reads-and-ends"},
@@ -121,7 +123,7 @@ def test_the_page_on_roles_shows_the_same_table() -> None:
 
 def test_every_policy_has_a_name_of_its_own() -> None:
     names = [rule.name for rule in policy._policies().rules.values()]
-    assert len(names) == len(set(names)) == 19
+    assert len(names) == len(set(names)) == 23
     assert NO_POLICY not in names
 
 

@@ -1,0 +1,255 @@
+"""Quarantine: an upload that was refused or doubted is kept sealed, with its signed report, for a reviewer.
+
+Nothing in quarantine is a version: it cannot be approved, released or served, and its name stays free.
+"""
+
+import base64
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from strongroom import canonical
+from strongroom.artifact.manifest import Entry, Manifest
+from strongroom.artifact.reader import SealedReader
+from strongroom.errors import InvalidError, RejectedError, shorten
+from strongroom.flows import layout
+from strongroom.flows.keyfile import WrappedKey, data_key_context
+from strongroom.flows.unsealing import opened
+from strongroom.flows.vault import (
+    SIGNING_KEY,
+    Vault,
+    build_event,
+    family_key,
+    judge,
+    moment,
+    read_authority,
+    record,
+    require_permission,
+)
+from strongroom.ports import SourceFile
+from strongroom.scan.report_json import report_to_json
+from strongroom.scan.upload import Report
+from strongroom.trust import dsse
+from strongroom.trust.standing import QuarantineRecord
+from strongroom.values import Action, Digest, ModelId, SealedEntry
+
+REPORT_TYPE = "application/vnd.strongroom.quarantine.v1+json"
+"""DSSE payload type of a stored report."""
+_FORMAT = "strongroom-quarantine/1"
+_COPY_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An upload as it was handed over and judged."""
+
+    model: ModelId
+    owner: str
+    publisher: str
+    sealed: tuple[SealedEntry, ...]
+    report: Report
+    rule: str
+    """Of the decision that let it be handed over."""
+
+    @property
+    def manifest(self) -> Digest:
+        return Manifest(tuple(Entry(one.path, one.size_bytes, one.sha256) for one in self.sealed)).digest
+
+    @property
+    def ticket(self) -> str:
+        """The same bytes under the same name have the same ticket."""
+        return Digest.of(canonical.encode({"manifest": str(self.manifest), "model": str(self.model)})).hex[
+            :16
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is in quarantine under a ticket."""
+
+    record: QuarantineRecord
+    owner: str
+    entries: tuple[SealedEntry, ...]
+    report: dict[str, Any]
+    """As `scan.report_json.report_to_json` made it, when it was judged."""
+
+
+def keep(vault: Vault, refused: Refused, data_key: bytes) -> str:
+    """Move a refused upload's objects into quarantine; returns its ticket. Durable and recorded on return.
+
+    What is there already under this ticket stays as it is.
+    """
+    ticket = refused.ticket
+    authority = read_authority(vault)
+    if ticket in authority.quarantined:
+        return ticket
+    _sweep(vault, refused.model, ticket)
+    entries = tuple(_copy(vault, refused.model, ticket, entry) for entry in refused.sealed)
+    payload = canonical.encode(
+        {
+            "format": _FORMAT,
+            "ticket": ticket,
+            "model": str(refused.model),
+            "owner": refused.owner,
+            "publisher": refused.publisher,
+            "manifest": str(refused.manifest),
+            "entries": [_entry_to_json(entry) for entry in entries],
+            "report": report_to_json(refused.report),
+        }
+    )
+    signer = vault.require_signers().signer(SIGNING_KEY)
+    envelope = dsse.sign_envelope(REPORT_TYPE, payload, signer).to_bytes()
+    keys = vault.require_keys()
+    key = family_key(refused.model.family)
+    keys.create(key)
+    wrapped = WrappedKey(key, keys.wrap(key, data_key, data_key_context(refused.model, refused.manifest)))
+    vault.blobs.put_new(layout.quarantine_report_name(refused.model, ticket), envelope)
+    vault.blobs.replace(layout.quarantine_key_name(refused.model, ticket), wrapped.to_bytes())
+    record(
+        vault,
+        build_event(
+            vault,
+            moment(vault, authority),
+            refused.publisher,
+            "quarantine",
+            str(refused.model),
+            rule=refused.rule,
+            ticket=ticket,
+            model=str(refused.model),
+            manifest=str(refused.manifest),
+            report=str(Digest.of(envelope)),
+        ),
+    )
+    return ticket
+
+
+def list_quarantined(vault: Vault, actor: str) -> list[QuarantineRecord]:
+    """Return what ``actor`` may read of what is kept, oldest first; their own uploads always."""
+    authority = read_authority(vault)
+    if actor not in authority.identities:
+        raise InvalidError(f"{actor}: no such identity", hint="see: strongroom identity list")
+    now = moment(vault, authority)
+    return [
+        kept
+        for kept in authority.quarantined.values()
+        if kept.publisher == actor or judge(authority, actor, Action.READ, str(kept.model), now).allowed
+    ]
+
+
+def show_quarantined(vault: Vault, actor: str, ticket: str) -> Kept:
+    """Return what is kept under ``ticket`` with its verified report.
+
+    Raises:
+        DeniedError: the actor may not read it, or nothing is there; both look the same to them.
+        RejectedError: the stored report is not the one that was recorded.
+    """
+    authority = read_authority(vault)
+    kept = authority.quarantined.get(ticket)
+    if kept is None or kept.publisher != actor:
+        require_permission(vault, authority, actor, Action.READ, str(kept.model) if kept else "*")
+    if kept is None:
+        raise InvalidError(f"{shorten(ticket)}: no such ticket", hint="see: strongroom scan list")
+    return _read(vault, kept)
+
+
+def _read(vault: Vault, kept: QuarantineRecord) -> Kept:
+    name = layout.quarantine_report_name(kept.model, kept.ticket)
+    data = vault.blobs.read(name, layout.MAX_STATEMENT_BYTES)
+    if Digest.of(data) != kept.report:
+        raise RejectedError(f"quarantine {kept.ticket}: its report is not the one that was recorded")
+    # Its digest stands in the log, so the signature is for those who have the file without the log.
+    value = canonical.decode(dsse.Envelope.parse(data).payload)
+    entries = tuple(_entry_from_json(each) for each in value["entries"])
+    return Kept(kept, value["owner"], entries, value["report"])
+
+
+@contextmanager
+def quarantined_source(vault: Vault, kept: Kept) -> Iterator["QuarantinedSource"]:
+    """The plaintext of what is kept, to be handed over again as it was; closed afterwards."""
+    model = kept.record.model
+    name = layout.quarantine_key_name(model, kept.record.ticket)
+    wrapped = WrappedKey.parse(vault.blobs.read(name, layout.MAX_WRAPPED_KEY_BYTES))
+    context = data_key_context(model, kept.record.manifest)
+    if wrapped.key != family_key(model.family):
+        raise RejectedError(f"quarantine {kept.record.ticket}: is wrapped under another family's key")
+    data_key = vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, context)
+    with ExitStack() as stack:
+        files: list[SourceFile] = []
+        for entry in kept.entries:
+            blob = stack.enter_context(opened(vault, entry))
+            reader = stack.enter_context(SealedReader(blob.read_into, data_key, entry, model))
+            files.append(QuarantinedFile(entry.path, entry.size_bytes, reader))
+        yield QuarantinedSource(files)
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedFile:
+    """`SourceFile` over a sealed object; each chunk is authenticated as it is read."""
+
+    path: str
+    size: int
+    reader: SealedReader
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        data = self.reader.read_at(offset, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def require_unchanged(self) -> None:
+        """A sealed object cannot change unnoticed, and its manifest is compared after sealing."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedSource:
+    """`ModelSource` over what is kept."""
+
+    files: Sequence[SourceFile] = field(default_factory=tuple)
+
+    def close(self) -> None: ...
+
+
+def _sweep(vault: Vault, model: ModelId, ticket: str) -> None:
+    for name in list(vault.blobs.list(layout.quarantine_prefix(model, ticket))):
+        vault.blobs.delete(name)
+
+
+def _copy(vault: Vault, model: ModelId, ticket: str, entry: SealedEntry) -> SealedEntry:
+    """Copy the ciphertext: its header names model and path, not where it stands."""
+    target = f"{layout.quarantine_prefix(model, ticket)}/{entry.object.rpartition('/')[2]}"
+    with opened(vault, entry) as blob:
+        writer = vault.blobs.create(target, blob.size)
+        try:
+            buffer = memoryview(bytearray(_COPY_BYTES))
+            offset = 0
+            while count := blob.read_into(offset, buffer):
+                writer.write_at(offset, buffer[:count])
+                offset += count
+            writer.commit()
+        finally:
+            writer.discard()
+    return replace(entry, object=target)
+
+
+def _entry_to_json(entry: SealedEntry) -> dict[str, Any]:
+    return {
+        "path": entry.path,
+        "size_bytes": entry.size_bytes,
+        "sha256": entry.sha256.hex,
+        "object": entry.object,
+        "commitment": base64.b64encode(entry.commitment).decode(),
+        "root": base64.b64encode(entry.root).decode(),
+    }
+
+
+def _entry_from_json(value: dict[str, Any]) -> SealedEntry:
+    return SealedEntry(
+        value["path"],
+        value["size_bytes"],
+        Digest(bytes.fromhex(value["sha256"])),
+        value["object"],
+        base64.b64decode(value["commitment"]),
+        base64.b64decode(value["root"]),
+    )
