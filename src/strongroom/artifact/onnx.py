@@ -6,7 +6,7 @@ because readers may differ on such bytes. Format: https://github.com/onnx/onnx/b
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from strongroom.artifact.onnx_values import (
@@ -51,6 +51,19 @@ Operator = tuple[str, str]
 """Domain and name; the default domain is empty."""
 
 
+class OperatorRefused(RejectedError):
+    """An operator that is not one of the allowed ones."""
+
+    def __init__(self, message: str, *, hint: str | None = None, node: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.node = node
+        """Name of the first node that uses it, as its author wrote it; empty if it has none."""
+
+
+class RecursionRefused(RejectedError):
+    """Functions that call themselves, or graphs nested beyond their bound."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
     """What the structure of one ONNX file says."""
@@ -75,6 +88,8 @@ class _Body:
 
     operators: Counter[Operator] = field(default_factory=Counter)
     tensors: list[StoredTensor] = field(default_factory=list)
+    users: dict[Operator, str] = field(default_factory=dict)
+    """Name of the first node that uses each operator."""
 
 
 def read_onnx(read_at: ReadAt, size_bytes: int, path: str) -> OnnxModel:
@@ -127,7 +142,7 @@ class _Reader:
         domains = {domain for domain, _ in local}
         versions = self._opsets(opsets, domains)
         imported = versions.keys() | {name for spans in inner_opsets for name in self._opsets(spans, domains)}
-        self._require_known(body.operators, imported, local)
+        self._require_known(body.users, imported, local)
         return OnnxModel(
             ir_version,
             versions,
@@ -146,7 +161,7 @@ class _Reader:
     ) -> tuple[list[TensorSpec], list[TensorSpec], set[str]]:
         """Collect a graph; return inputs and outputs of the outermost, and the names of stored values."""
         if depth > MAX_GRAPH_DEPTH:
-            raise self._wire.reject(f"graphs nested deeper than {MAX_GRAPH_DEPTH}")
+            raise RecursionRefused(f"{self._wire.what}: graphs nested deeper than {MAX_GRAPH_DEPTH}")
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
         stored: list[str] = []
@@ -171,9 +186,11 @@ class _Reader:
         self._nodes_left -= 1
         if self._nodes_left < 0:
             raise self._wire.reject(f"more than {MAX_NODES} nodes")
-        domain = name = ""
+        domain = name = node = ""
         for number, _, part in self._wire.message(span, _NODE):
             match number:
+                case 3:
+                    node = self._wire.text(part)
                 case 4:
                     name = self._wire.text(part, 256)
                 case 7:
@@ -181,6 +198,7 @@ class _Reader:
                 case 5:
                     self._attribute(part, body, depth)
         body.operators[domain, name] += 1
+        body.users.setdefault((domain, name), node)
 
     def _attribute(self, span: Span, body: _Body, depth: int) -> None:
         for number, _, part in self._wire.message(span, _ATTRIBUTE):
@@ -220,6 +238,7 @@ class _Reader:
                 raise self._wire.reject(f"defines {shorten(name)} more than once")
             calls[domain, name] = set(inner.operators)
             body.operators.update(inner.operators)
+            body.users = inner.users | body.users
             body.tensors += inner.tensors
         self._require_no_cycle(calls)
         return set(calls), imports
@@ -230,7 +249,9 @@ class _Reader:
         while open_calls:
             leaves = [name for name, inner in open_calls.items() if not inner]
             if not leaves:
-                raise self._wire.reject(f"function {shorten(min(open_calls)[1])} calls itself")
+                raise RecursionRefused(
+                    f"{self._wire.what}: function {shorten(min(open_calls)[1])} calls itself"
+                )
             for leaf in leaves:
                 del open_calls[leaf]
             for inner in open_calls.values():
@@ -258,15 +279,16 @@ class _Reader:
                 versions[domain] = version
         return versions
 
-    def _require_known(self, used: Iterable[Operator], imported: set[str], local: set[Operator]) -> None:
-        for domain, name in used:
+    def _require_known(self, used: Mapping[Operator, str], imported: set[str], local: set[Operator]) -> None:
+        for (domain, name), node in used.items():
             if (domain, name) in local:
                 continue
             if name not in KNOWN_OPERATORS.get(domain, ()):
                 shown = f"{domain or 'ai.onnx'}:{name}"
-                raise RejectedError(
+                raise OperatorRefused(
                     f"{self._wire.what}: operator {shorten(shown)} is not one of the allowed operators",
                     hint="custom operators run code of their own; export the model with standard operators",
+                    node=node,
                 )
             if domain not in imported:
                 raise self._wire.reject(f"uses domain {shorten(domain)} without importing it")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from strongroom.artifact.protobuf import NO_SPAN, Span, Wire, signed
 from strongroom.artifact.tensors import ELEMENT_TYPES, MAX_ELEMENTS, MAX_RANK, ElementType, Kind, TensorSpec
-from strongroom.errors import shorten
+from strongroom.errors import RejectedError, shorten
 
 MAX_TYPE_DEPTH = 4
 MAX_OFFSET = 2**40
@@ -29,6 +29,10 @@ _EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
 _DIMS, _DATA_TYPE, _SEGMENT, _NAME, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 2, 3, 8, 9, 13, 14
 _EXTERNAL = 1
 _SCORES = re.compile(r"seq\(map\((int64|string),float\)\)")
+
+
+class ShapeRefused(RejectedError):
+    """A stored tensor whose shape overflows, or whose data has another size than its shape says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def read_tensor(wire: Wire, span: Span) -> StoredTensor:
         return StoredTensor(name, _read_external(wire, name, pairs, size))
     start, end = parts.get(_RAW_DATA, (0, size))
     if end - start != size or (_RAW_DATA in parts and typed):
-        raise wire.reject(f"tensor {shorten(name)} has other data than its shape says")
+        raise ShapeRefused(f"{wire.what}: tensor {shorten(name)} has other data than its shape says")
     return StoredTensor(name, None)
 
 
@@ -122,7 +126,7 @@ def _size_bytes(wire: Wire, name: str, dims: list[int], data_type: int) -> int:
     for dim in map(signed, dims):
         elements *= dim
         if dim < 0 or elements > MAX_ELEMENTS:
-            raise wire.reject(f"tensor {shorten(name)} has a negative or overflowing shape")
+            raise ShapeRefused(f"{wire.what}: tensor {shorten(name)} has a negative or overflowing shape")
     return -(-elements * element.bits // 8)
 
 

@@ -25,8 +25,17 @@ _KEYS = {"dtype", "shape", "data_offsets"}
 _PADDED = re.compile(rb"\{.*\} *", re.DOTALL)
 
 
+class LayoutRefused(RejectedError):
+    """Tensors that overlap, leave a gap or do not end where the file does."""
+
+
 def read_safetensors(read_at: ReadAt, size_bytes: int, path: str) -> int:
-    """Return the number of tensors.
+    """Return the number of tensors. Raises RejectedError as `read_header` does."""
+    return read_header(read_at, size_bytes, path)[0]
+
+
+def read_header(read_at: ReadAt, size_bytes: int, path: str) -> tuple[int, dict[str, str]]:
+    """Return the number of tensors, and the metadata.
 
     Raises:
         RejectedError: the header is not one JSON object of known fields, a name stands twice, or the tensors
@@ -49,11 +58,11 @@ def read_safetensors(read_at: ReadAt, size_bytes: int, path: str) -> int:
     end = 0
     for start, stop in spans:
         if start != end:
-            raise RejectedError(f"{what}: safetensors data overlaps or has a gap at {end}")
+            raise LayoutRefused(f"{what}: safetensors data overlaps or has a gap at {end}")
         end = stop
     if end != size_bytes - 8 - size:
-        raise RejectedError(f"{what}: the file does not end where its last tensor does")
-    return len(header)
+        raise LayoutRefused(f"{what}: the file does not end where its last tensor does")
+    return len(header), metadata
 
 
 def _parse_header(data: bytes, what: str) -> dict[str, Any]:
