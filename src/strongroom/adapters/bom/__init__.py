@@ -1,0 +1,1 @@
+"""Bills of materials in the formats that others read."""

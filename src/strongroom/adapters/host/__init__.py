@@ -1,0 +1,1 @@
+"""What the machine, on which this runs, has installed."""

@@ -1,0 +1,1 @@
+"""The local vulnerability database and where it is filled from."""
