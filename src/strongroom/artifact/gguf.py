@@ -3,7 +3,7 @@
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from struct import Struct
 
@@ -17,6 +17,8 @@ MAX_TEXT_BYTES = 16 * 2**20
 MAX_NAME_BYTES = 65_535
 MAX_ARRAY_ITEMS = 16_000_000
 MAX_ARRAY_DEPTH = 2
+MAX_KEPT_BYTES = 64 * 2**20
+"""Of all metadata texts together, without the vocabulary."""
 MAX_DIMENSIONS = 4
 
 _HEADER = Struct("<4sIQQ")
@@ -24,6 +26,8 @@ _VERSIONS = (2, 3)
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _ARRAY = 8, 9
 _WINDOW_BYTES = 256 * 1024
+_VOCABULARY = "tokenizer.ggml."
+"""Keys of arrays that hold words and merges by the hundred thousand."""
 
 # ggml.h, enum ggml_type: elements and bytes of a block.
 _BLOCKS = {
@@ -44,6 +48,12 @@ class GgufModel:
     tensors: int
     templates: tuple[str, ...]
     """Keys of chat templates: text that loaders run as a program (Jinja)."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """Every metadata text by its key, lists joined line by line; words of the vocabulary left out."""
+
+
+class LayoutRefused(RejectedError):
+    """Tensors that overlap, leave a gap, or do not end where the file does."""
 
 
 def read_gguf(read_at: ReadAt, size_bytes: int, path: str) -> GgufModel:
@@ -65,6 +75,8 @@ class _Reader:
         self._data = b""
         self._start = 0
         self._items_left = MAX_ARRAY_ITEMS
+        self._kept = MAX_KEPT_BYTES
+        self._texts: dict[str, str] = {}
 
     def read(self) -> GgufModel:
         magic, version, tensors, keys = _HEADER.unpack(self._take(_HEADER.size))
@@ -81,7 +93,7 @@ class _Reader:
         self._require_layout(spans, start, alignment)
         architecture = metadata.get("general.architecture", b"").decode("utf-8", "replace")
         templates = tuple(key for key in metadata if key.startswith("tokenizer.chat_template"))
-        return GgufModel(version, architecture, tensors, templates)
+        return GgufModel(version, architecture, tensors, templates, self._texts)
 
     def _metadata(self, count: int) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
@@ -90,15 +102,25 @@ class _Reader:
             if key in found:
                 raise self._reject(f"metadata {shorten(key)} is given twice")
             kind = self._integer(4)
-            found[key] = self._value(kind, 0)
+            texts: list[bytes] = []
+            found[key] = self._value(kind, 0, None if self._is_vocabulary(key, kind) else texts)
+            if texts:
+                self._texts[key] = b"\n".join(texts).decode("utf-8", "replace")
         return found
 
-    def _value(self, kind: int, depth: int) -> bytes:
-        """Step over a value; return the bytes of a small one."""
+    @staticmethod
+    def _is_vocabulary(key: str, kind: int) -> bool:
+        return kind == _ARRAY and key.startswith(_VOCABULARY)
+
+    def _value(self, kind: int, depth: int, texts: list[bytes] | None) -> bytes:
+        """Step over a value, adding its texts to ``texts``; return the bytes of a small one."""
         if kind in _SCALAR_BYTES:
             return self._take(_SCALAR_BYTES[kind])
         if kind == _TEXT:
-            return self._text_bytes(MAX_TEXT_BYTES)
+            text = self._text_bytes(MAX_TEXT_BYTES)
+            if texts is not None:
+                self._keep(texts, text)
+            return text
         if kind != _ARRAY or depth >= MAX_ARRAY_DEPTH:
             raise self._reject(f"metadata of the unknown type {kind}, or nested too deep")
         inner, count = self._integer(4), self._integer(8)
@@ -109,8 +131,14 @@ class _Reader:
             self._skip(count * _SCALAR_BYTES[inner])
         else:
             for _ in range(count):
-                self._value(inner, depth + 1)
+                self._value(inner, depth + 1, texts)
         return b""
+
+    def _keep(self, texts: list[bytes], text: bytes) -> None:
+        self._kept -= len(text) + 1
+        if self._kept < 0:
+            raise self._reject(f"more than {MAX_KEPT_BYTES} bytes of metadata texts")
+        texts.append(text)
 
     def _tensors(self, count: int, alignment: int) -> list[tuple[int, int]]:
         names: set[str] = set()
@@ -137,12 +165,12 @@ class _Reader:
         end = 0
         for first, last in spans:
             if not end <= first < end + alignment:
-                raise self._reject("tensors overlap or leave a gap")
+                raise LayoutRefused(f"{self._what}: tensors overlap or leave a gap")
             end = last
         if not spans:
             start = min(start, self._size)
         if not start + end <= self._size < start + end + alignment:
-            raise self._reject("the file does not end where its last tensor does")
+            raise LayoutRefused(f"{self._what}: the file does not end where its last tensor does")
 
     def _text(self, limit: int) -> str:
         data = self._text_bytes(limit)
