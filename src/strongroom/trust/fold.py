@@ -40,6 +40,9 @@ INIT = "init"
 SOLO_RULE = "solo-"
 """How the name of a rule begins that holds only while one person is alone (trust/roles.cedar)."""
 MAX_ORIGIN_CHARS = 128
+OSV_DATABASE = "osv-database"
+SETTINGS = frozenset({OSV_DATABASE})
+"""What ``configure`` may set."""
 _JOURNAL = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _TICKET = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _WATCHERS = frozenset({Role.REVIEWER, Role.ADMIN})
@@ -290,6 +293,15 @@ def _fold(standing: Standing, event: Event, _at: datetime) -> Changes:
     return {"journals": {**standing.journals, journal.name: replace(journal, folded=last)}}
 
 
+def _configure(standing: Standing, event: Event, at: datetime) -> Changes:
+    """What an admin of everything set for the whole home; what each value means is its reader's business."""
+    _require_key_admin(standing, event, at)
+    detail = _fields(event, setting=str, value=dict)
+    if detail["setting"] not in SETTINGS:
+        raise RejectedError(f"{shorten(detail['setting'])} is no setting that is recorded")
+    return {"settings": {**standing.settings, detail["setting"]: detail["value"]}}
+
+
 STEPS: Mapping[str, Step] = {
     INIT: _init,
     "add-identity": _add_identity,
@@ -305,6 +317,7 @@ STEPS: Mapping[str, Step] = {
     "revoke": _revoke,
     "quarantine": _quarantine,
     "waive": _waive,
+    "configure": _configure,
     "journal-open": _journal_open,
     "fold": _fold,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.trust.grants import EVERYTHING, Grant, active_grants
@@ -154,6 +155,8 @@ class Standing:
     quarantined: Mapping[str, QuarantineRecord] = field(default_factory=dict)
     """By ticket."""
     waivers: tuple[WaiverRecord, ...] = ()
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What was set for the whole home and must not be forgotten or rolled back, by name."""
 
     def moment(self, now: datetime) -> datetime:
         """Return ``now``, but never a time before the last record."""

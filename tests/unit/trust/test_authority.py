@@ -285,7 +285,9 @@ def test_a_revocation_that_leaves_a_certificate_out() -> None:
     refuse(world, revocation(world, "rita", [{}]), "no such certificate")
 
 
-@pytest.mark.parametrize("action", ["publish", "grant", "retire", "add-identity", "rotate-key", "revoke-key"])
+@pytest.mark.parametrize(
+    "action", ["publish", "grant", "retire", "add-identity", "rotate-key", "revoke-key", "configure"]
+)
 def test_nobody_unknown_acts(action: str) -> None:
     world = published()
     refuse(world, world.event("mallory", action, {}), "no identity, or revoked")
@@ -633,7 +635,7 @@ def test_a_rotation_ends_the_key_before() -> None:
     refuse(world, rotation(world, first), "twice")
 
 
-@pytest.mark.parametrize("action", ["rotate-key", "revoke-key"])
+@pytest.mark.parametrize("action", ["rotate-key", "revoke-key", "configure"])
 def test_signing_key_changed_by_someone_who_is_no_admin(action: str) -> None:
     world = peopled()
     key = ec.generate_private_key(ec.SECP256R1())
@@ -778,3 +780,20 @@ def test_fields_unknown_or_missing(action: str, spoil: Callable[[dict[str, Any]]
         "fold": lambda: fold(world, 0, 0),
     }[action]()
     refuse(world, world.event(good.actor, action, spoil(dict(good.detail or {}))), "missing or unknown")
+
+
+# Settings
+
+
+def test_what_was_set_for_the_home_is_remembered_and_replaced_whole() -> None:
+    world = peopled()
+    for digest in ("sha256:1", "sha256:2"):
+        world.do(world.event("root", "configure", {"setting": "osv-database", "value": {"digest": digest}}))
+        assert world.authority.settings == {"osv-database": {"digest": digest}}
+
+
+def test_a_setting_that_nobody_knows() -> None:
+    world = peopled()
+    detail = {"setting": "trust-everybody", "value": {}}
+    refuse(world, world.event("root", "configure", detail), "no setting that is recorded")
+    refuse(world, world.event("root", "configure", {"setting": "osv-database"}), "missing or unknown")
