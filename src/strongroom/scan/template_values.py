@@ -182,7 +182,8 @@ def _filtered(names: Names, node: nodes.Filter) -> Value:
     if node.name in _COUNTING:
         return DATA
     if node.name in LAZY:
-        return Value(of.texts, of.texts | of.items, of.computed, True)
+        changed = node.name == "map" and any("_" in text for text in of.items)
+        return Value(frozenset(), of.items, of.item.computed or changed, True)
     if node.name in _KEEPING:
         inside = of | of.item | _any(names, node.args)
         return Value(
