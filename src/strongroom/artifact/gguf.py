@@ -48,11 +48,11 @@ class GgufModel:
     tensors: int
     templates: tuple[str, ...]
     """Keys of chat templates: text that loaders run as a program (Jinja)."""
-    texts: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict, compare=False)
     """Every metadata text by its key, lists joined line by line; words of the vocabulary left out."""
 
 
-class LayoutRefused(RejectedError):
+class LayoutError(RejectedError):
     """Tensors that overlap, leave a gap, or do not end where the file does."""
 
 
@@ -165,12 +165,12 @@ class _Reader:
         end = 0
         for first, last in spans:
             if not end <= first < end + alignment:
-                raise LayoutRefused(f"{self._what}: tensors overlap or leave a gap")
+                raise LayoutError(f"{self._what}: tensors overlap or leave a gap")
             end = last
         if not spans:
             start = min(start, self._size)
         if not start + end <= self._size < start + end + alignment:
-            raise LayoutRefused(f"{self._what}: the file does not end where its last tensor does")
+            raise LayoutError(f"{self._what}: the file does not end where its last tensor does")
 
     def _text(self, limit: int) -> str:
         data = self._text_bytes(limit)

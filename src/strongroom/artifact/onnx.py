@@ -51,7 +51,7 @@ Operator = tuple[str, str]
 """Domain and name; the default domain is empty."""
 
 
-class OperatorRefused(RejectedError):
+class OperatorError(RejectedError):
     """An operator that is not one of the allowed ones."""
 
     def __init__(self, message: str, *, hint: str | None = None, node: str = "") -> None:
@@ -60,7 +60,7 @@ class OperatorRefused(RejectedError):
         """Name of the first node that uses it, as its author wrote it; empty if it has none."""
 
 
-class RecursionRefused(RejectedError):
+class SelfReferenceError(RejectedError):
     """Functions that call themselves, or graphs nested beyond their bound."""
 
 
@@ -161,7 +161,7 @@ class _Reader:
     ) -> tuple[list[TensorSpec], list[TensorSpec], set[str]]:
         """Collect a graph; return inputs and outputs of the outermost, and the names of stored values."""
         if depth > MAX_GRAPH_DEPTH:
-            raise RecursionRefused(f"{self._wire.what}: graphs nested deeper than {MAX_GRAPH_DEPTH}")
+            raise SelfReferenceError(f"{self._wire.what}: graphs nested deeper than {MAX_GRAPH_DEPTH}")
         inputs: list[TensorSpec] = []
         outputs: list[TensorSpec] = []
         stored: list[str] = []
@@ -249,7 +249,7 @@ class _Reader:
         while open_calls:
             leaves = [name for name, inner in open_calls.items() if not inner]
             if not leaves:
-                raise RecursionRefused(
+                raise SelfReferenceError(
                     f"{self._wire.what}: function {shorten(min(open_calls)[1])} calls itself"
                 )
             for leaf in leaves:
@@ -285,7 +285,7 @@ class _Reader:
                 continue
             if name not in KNOWN_OPERATORS.get(domain, ()):
                 shown = f"{domain or 'ai.onnx'}:{name}"
-                raise OperatorRefused(
+                raise OperatorError(
                     f"{self._wire.what}: operator {shorten(shown)} is not one of the allowed operators",
                     hint="custom operators run code of their own; export the model with standard operators",
                     node=node,

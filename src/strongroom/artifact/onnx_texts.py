@@ -1,4 +1,4 @@
-"""Find the texts in an ONNX model that people or tools wrote: descriptions, names, metadata, string constants.
+"""Find the texts in an ONNX model that people or tools wrote: descriptions, names, metadata, constants.
 
 Only for a model that `read_onnx` has accepted: what is malformed was refused there.
 """

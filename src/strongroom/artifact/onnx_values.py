@@ -31,7 +31,7 @@ _EXTERNAL = 1
 _SCORES = re.compile(r"seq\(map\((int64|string),float\)\)")
 
 
-class ShapeRefused(RejectedError):
+class ShapeError(RejectedError):
     """A stored tensor whose shape overflows, or whose data has another size than its shape says."""
 
 
@@ -101,7 +101,7 @@ def read_tensor(wire: Wire, span: Span) -> StoredTensor:
         return StoredTensor(name, _read_external(wire, name, pairs, size))
     start, end = parts.get(_RAW_DATA, (0, size))
     if end - start != size or (_RAW_DATA in parts and typed):
-        raise ShapeRefused(f"{wire.what}: tensor {shorten(name)} has other data than its shape says")
+        raise ShapeError(f"{wire.what}: tensor {shorten(name)} has other data than its shape says")
     return StoredTensor(name, None)
 
 
@@ -126,7 +126,7 @@ def _size_bytes(wire: Wire, name: str, dims: list[int], data_type: int) -> int:
     for dim in map(signed, dims):
         elements *= dim
         if dim < 0 or elements > MAX_ELEMENTS:
-            raise ShapeRefused(f"{wire.what}: tensor {shorten(name)} has a negative or overflowing shape")
+            raise ShapeError(f"{wire.what}: tensor {shorten(name)} has a negative or overflowing shape")
     return -(-elements * element.bits // 8)
 
 

@@ -25,7 +25,7 @@ _KEYS = {"dtype", "shape", "data_offsets"}
 _PADDED = re.compile(rb"\{.*\} *", re.DOTALL)
 
 
-class LayoutRefused(RejectedError):
+class LayoutError(RejectedError):
     """Tensors that overlap, leave a gap or do not end where the file does."""
 
 
@@ -58,10 +58,10 @@ def read_header(read_at: ReadAt, size_bytes: int, path: str) -> tuple[int, dict[
     end = 0
     for start, stop in spans:
         if start != end:
-            raise LayoutRefused(f"{what}: safetensors data overlaps or has a gap at {end}")
+            raise LayoutError(f"{what}: safetensors data overlaps or has a gap at {end}")
         end = stop
     if end != size_bytes - 8 - size:
-        raise LayoutRefused(f"{what}: the file does not end where its last tensor does")
+        raise LayoutError(f"{what}: the file does not end where its last tensor does")
     return len(header), metadata
 
 

@@ -14,8 +14,8 @@ OUTSIDE = Rule(
     "onnx-external-data-outside",
     Severity.CRITICAL,
     "Weights outside the model's folder",
-    "The model names a file elsewhere on the machine as its weights. Whoever loads it reads that file, a password "
-    "file for instance, and may write over it when the model is saved.",
+    "The model names a file elsewhere on the machine as its weights. Whoever loads it reads that file, a "
+    "password file for instance, and may write over it when the model is saved.",
     "Save the model again with its weights beside it.",
     atlas=("AML.T0011.000", "AML.T0037"),
     aisvs=("6.1.2",),
@@ -24,7 +24,8 @@ MISSING = Rule(
     "onnx-external-data-missing",
     Severity.HIGH,
     "Weights that are not there",
-    "Without all its weights the model cannot be judged; what it would load is up to the machine that it is on.",
+    "Without all its weights the model cannot be judged; what it would load is up to the machine that it is "
+    "on.",
     "Hand in the whole folder, with the files that hold the weights.",
 )
 BEYOND = Rule(
@@ -46,7 +47,8 @@ NOT_WEIGHTS = Rule(
     "onnx-external-data-disguised",
     Severity.HIGH,
     "Another file where weights belong",
-    "A file that is a model, an archive or a program of its own is read as numbers here and as what it is elsewhere.",
+    "A file that is a model, an archive or a program of its own is read as numbers here and as what it is "
+    "elsewhere.",
     "Save the model and its weights again, together.",
     atlas=("AML.T0074",),
 )

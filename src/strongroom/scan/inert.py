@@ -1,7 +1,7 @@
 """ONNX, safetensors, GGUF: structure, metadata and templates."""
 
 from strongroom.artifact import gguf, onnx_values, safetensors
-from strongroom.artifact.onnx import OperatorRefused, RecursionRefused, read_onnx
+from strongroom.artifact.onnx import OperatorError, SelfReferenceError, read_onnx
 from strongroom.artifact.onnx_texts import find_texts
 from strongroom.errors import RejectedError, shorten
 from strongroom.scan.external_data import judge_external
@@ -14,8 +14,8 @@ OPERATOR = Rule(
     "onnx-operator-unknown",
     Severity.CRITICAL,
     "Operator that is not part of ONNX",
-    "An operator outside the standard set is code that somebody else supplies: the model only answers where a "
-    "library of theirs is loaded, and that library may do anything.",
+    "An operator outside the standard set is code that somebody else supplies: the model only answers where "
+    "a library of theirs is loaded, and that library may do anything.",
     "Export the model with standard operators only.",
     atlas=("AML.T0010.003", "AML.T0011.000"),
     aisvs=("6.1.2",),
@@ -32,8 +32,8 @@ SHAPE = Rule(
     "onnx-tensor-shape",
     Severity.HIGH,
     "Tensor that is not as large as it says",
-    "Readers that multiply such a shape allocate far too little or far too much memory, and read or write what is "
-    "not theirs.",
+    "Readers that multiply such a shape allocate far too little or far too much memory, and read or write "
+    "what is not theirs.",
     "Export the model again; no exporter writes this.",
     atlas=("AML.T0029",),
 )
@@ -41,8 +41,8 @@ ENGINE_SETTINGS = Rule(
     "onnx-engine-settings",
     Severity.HIGH,
     "Model that configures the engine",
-    "Metadata of this name is taken as settings by the engine that loads the model, which is for the operator of "
-    "the server to decide.",
+    "Metadata of this name is taken as settings by the engine that loads the model, which is for the "
+    "operator of the server to decide.",
     "Remove the key ort_config from the model's metadata.",
     atlas=("AML.T0018.001",),
 )
@@ -73,11 +73,11 @@ def scan_onnx(scan: Scan, content: Content) -> None:
     read_at, size_bytes, place = content.read_at, content.size_bytes, content.place
     try:
         model = read_onnx(read_at, size_bytes, content.name)
-    except OperatorRefused as error:
+    except OperatorError as error:
         scan.add(OPERATOR, place.named(error.node), error.message, error.hint or "")
-    except RecursionRefused as error:
+    except SelfReferenceError as error:
         scan.add(RECURSION, place, error.message)
-    except onnx_values.ShapeRefused as error:
+    except onnx_values.ShapeError as error:
         scan.add(SHAPE, place, error.message)
     else:
         if _ENGINE_SETTINGS in model.metadata:
@@ -90,7 +90,7 @@ def scan_onnx(scan: Scan, content: Content) -> None:
 def scan_safetensors(scan: Scan, content: Content) -> None:
     try:
         _, metadata = safetensors.read_header(content.read_at, content.size_bytes, content.name)
-    except safetensors.LayoutRefused as error:
+    except safetensors.LayoutError as error:
         scan.add(SAFETENSORS_LAYOUT, content.place, error.message)
         return
     for key, value in metadata.items():
@@ -100,7 +100,7 @@ def scan_safetensors(scan: Scan, content: Content) -> None:
 def scan_gguf(scan: Scan, content: Content) -> None:
     try:
         model = gguf.read_gguf(content.read_at, content.size_bytes, content.name)
-    except gguf.LayoutRefused as error:
+    except gguf.LayoutError as error:
         scan.add(GGUF_LAYOUT, content.place, error.message)
         return
     for key, text in model.texts.items():
