@@ -139,9 +139,7 @@ def _of_parts(names: Names, node: nodes.Node | None) -> Value:
     match node:
         case nodes.List() | nodes.Tuple():
             inside = _any(names, node.items)
-            return Value(
-                inside.texts, inside.texts | inside.items, inside.computed, inside.lazy, inside.space
-            )
+            return Value(frozenset(), inside.texts | inside.items, inside.computed, inside.lazy, inside.space)
         case nodes.Dict():
             inside = _any(names, [part for pair in node.items for part in (pair.key, pair.value)])
             return Value(frozenset(), inside.texts | inside.items, inside.computed, inside.lazy, inside.space)

@@ -150,6 +150,10 @@ def test_template_that_loads_files_is_refused(text: str) -> None:
     assert refused(template_matches(text)) == {"template-loads-files"}
 
 
+_LAUGHS = "{% macro a() %}ha{% endmacro %}" + "".join(
+    f"{{% macro {b}() %}}{f'{{{{ {a}() }}}}' * 12}{{% endmacro %}}"
+    for a, b in zip("abcdefg", "bcdefgh", strict=True)
+)
 ENDLESS = {
     "long range": "{% for i in range(10000000000) %}x{% endfor %}",
     "range of a power": "{% for i in range(10 ** 10) %}x{% endfor %}",
@@ -158,22 +162,19 @@ ENDLESS = {
     "repeated text": "{{ 'A' * 10000000000 }}",
     "repeated list": "{{ [0] * 10000000000 }}",
     "power": "{{ 9 ** 9 ** 9 }}",
-    "doubling": "{% set ns = namespace(x='a') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+    "doubling": "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
     "doubling a list": "{% set x = [1] %}{% for i in range(60) %}{% set x = x + x %}{% endfor %}",
-    "laughing macros": "{% macro a() %}" + "x" * 9 + "{% endmacro %}"
-    + "".join(f"{{% macro {b}() %}}{f'{{{{ {a}() }}}}' * 12}{{% endmacro %}}" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
+    "laughing macros": _LAUGHS + "{{ h() }}",
     "macro without end": "{% macro a() %}{{ a() }}{{ a() }}{% endmacro %}{{ a() }}",
     "wide format": "{{ '%0999999999d' % 1 }}",
     "wide filter": "{{ '%0999999999d' | format(1) }}",
     "wide padding": "{{ 'x'.zfill(9999999999) }}",
     "wide centre": "{{ 'x' | center(9999999999) }}",
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize("text", [*ENDLESS.values(), ENDLESS["laughing macros"] + "{{ h() }}"])
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS.keys())
 def test_endless_work_is_refused(text: str) -> None:
-    if text == ENDLESS["laughing macros"]:
-        text += "{{ h() }}{{ h() }}"
     assert "template-unbounded-work" in refused(template_matches(text))
 
 
@@ -202,10 +203,10 @@ def test_near_misses_pass() -> None:
         "{{ messages[loop_index - 1].role }}",
         "{{ 'a' * 40 }}{{ '%05.2f' % x }}{{ '{} and {}'.format(a, b) }}",
         "{% for i in range(0, messages|length, 2) %}{{ messages[i]['role'] }}{% endfor %}",
-        "{% set names = {'user': 'Human', 'assistant': 'AI'} %}{{ names[message.role] }}{{ names[role|lower] }}",
+        "{% set names = {'user': 'Human'} %}{{ names[message.role] }}{{ names[role|lower] }}",
         "{% for key in ['tool_calls', 'content'] %}{{ message[key] }}{% endfor %}",
         "{{ message.class }}{{ message.import }}{{ tool.system }}{{ tool.function.os }}",
-        "It says __class__ and self and {# ''.__class__ #} in text only {% raw %}{{ ''.__class__ }}{% endraw %}",
+        "Text says __class__, self; {# ''.__class__ #} a comment {% raw %}{{ ''.__class__ }}{% endraw %}",
         "{% set _ = x.append(1) %}{% set _args = x %}{{ _args }}",
         "{% if strftime_now is defined and raise_exception is defined %}x{% endif %}",
         "{% macro f(request) %}{{ request.id }}{% endmacro %}{{ f(messages[0]) }}",
