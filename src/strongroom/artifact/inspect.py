@@ -21,6 +21,7 @@ _CODE = frozenset({"py", "pyc", "sh", "bat", "ps1", "so", "dll", "dylib", "jar",
 _ENGINE_SETTINGS = "ort_config"
 """Metadata that onnxruntime may take as session options."""
 _EXTERNAL_REFUSED = frozenset(Format) - {Format.UNKNOWN, *_COMPANIONS}
+_EXPORT_TREES = "export the model to ONNX with onnxmltools"
 _FIXES = {
     Format.PICKLE: "it runs code when it is loaded; export the model to ONNX, for scikit-learn with skl2onnx",
     Format.TORCH: "its pickle runs code; use torch.onnx.export, or save the weights as safetensors",
@@ -33,6 +34,16 @@ _FIXES = {
     Format.COMPRESSED: "unpack it and publish what is inside",
     Format.ZIP: "unpack it and publish what is inside",
     Format.TAR: "unpack it and publish what is inside",
+    Format.TORCHSCRIPT: "it is a program; export the model with torch.onnx.export",
+    Format.EXPORTED_PROGRAM: "it is a program; export the model with torch.onnx.export",
+    Format.SKOPS: "it names code to be loaded; export the model to ONNX with skl2onnx",
+    Format.XGBOOST_JSON: _EXPORT_TREES,
+    Format.XGBOOST_UBJ: _EXPORT_TREES,
+    Format.LIGHTGBM: _EXPORT_TREES,
+    Format.PMML: "export the model to ONNX from the framework that trained it",
+    Format.OPENVINO: "export the model to ONNX from the framework that trained it",
+    Format.TFLITE: "export the model to ONNX with tf2onnx",
+    Format.NOTEBOOK: "a model folder holds no programs; leave it out",
 }
 
 Source = tuple[ReadAt, int]
