@@ -77,19 +77,23 @@ def test_dry_run_leaves_nothing(scene: Scene) -> None:
         ({"model.onnx": models.linear().onnx, "mo\u0301del.txt": b"x"}, "NFC"),
     ],
 )
-def test_refused_model_leaves_nothing_and_is_recorded(
+def test_refused_model_is_no_version_and_is_recorded(
     scene: Scene, entries: dict[str, bytes], why: str
 ) -> None:
-    before = dict(scene.blobs.objects), dict(scene.records._versions), scene.keys._held
     size = len(scene.events)
     with pytest.raises(RejectedError, match=why) as refusal:
         publish(scene.vault, Offer(ONE, OWNER, DEPLOYER, HandedModel(entries)))
-    assert (dict(scene.blobs.objects), dict(scene.records._versions), scene.keys._held) == before
-    recorded = scene.events[size:]
-    assert [(str(e.decision), e.action, e.subject, e.actor) for e in recorded] == [
-        ("reject", "publish", str(ONE), DEPLOYER)
-    ]
-    assert recorded[0].reason == refusal.value.message[:500]
+    assert all(name.startswith("fraud/quarantine-") for name in scene.blobs.objects)
+    assert not scene.records._versions
+    assert not scene.authority.versions
+    *kept, refused = scene.events[size:]
+    assert [(e.action, e.actor) for e in kept] in ([], [("quarantine", DEPLOYER)])
+    assert bool(kept) == bool(scene.blobs.objects)
+    assert (str(refused.decision), refused.action, refused.subject, refused.actor) == (
+        *("reject", "publish"),
+        *(str(ONE), DEPLOYER),
+    )
+    assert refused.reason == refusal.value.message[:500]
     publish(scene.vault, scene.offer(ONE))
     require_sound(scene)
 

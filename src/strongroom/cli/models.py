@@ -8,6 +8,7 @@ import typer
 from strongroom.cli.desk import Desk, DryRun, command
 from strongroom.errors import InvalidError
 from strongroom.flows.inventory import Listed, shown_to_json
+from strongroom.flows.publish import Published
 from strongroom.sdk import running
 from strongroom.sdk.home import read_json
 from strongroom.values import ModelId
@@ -60,6 +61,11 @@ def publish(
             progress=progress,
             dry_run=dry_run,
         )
+    show_published(desk, made, dry_run=dry_run)
+
+
+def show_published(desk: Desk, made: Published, *, dry_run: bool) -> None:
+    """Say what was published, and who comes next."""
     shown = {
         "model": str(made.model),
         "digest": str(made.digest),

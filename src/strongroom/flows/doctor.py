@@ -112,6 +112,7 @@ def _store(vault: Vault) -> Iterator[Check]:
     for what in unlike[:MAX_NAMED]:
         yield Check("store", Verdict.FAIL, what, "find out who did it; put back what was published")
     known = {layout.prefix(model) for model in authority.versions}
+    known |= {layout.quarantine_prefix(kept.model, kept.ticket) for kept in authority.quarantined.values()}
     strangers = [name for name in vault.blobs.list("") if "/".join(name.split("/")[:2]) not in known]
     if strangers:
         yield Check(

@@ -4,20 +4,20 @@ What is inspected is the sealed object read back, never the source a second time
 inspection one file and seal another.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from strongroom.artifact.inspect import Inspection, inspect
 from strongroom.artifact.manifest import Entry, Manifest
-from strongroom.artifact.reader import SealedReader
 from strongroom.artifact.stream import seal
 from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.keyfile import WrappedKey, data_key_context
-from strongroom.flows.unsealing import Progress, opened, unseal_entries
+from strongroom.flows.quarantine import Refused, keep
+from strongroom.flows.unsealing import Progress, readable, unseal_entries
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     SIGNING_KEY,
@@ -31,10 +31,25 @@ from strongroom.flows.vault import (
 )
 from strongroom.guard.schema import Schema
 from strongroom.ports import ModelSource, Trial
+from strongroom.scan.catalogue import RULES_VERSION
+from strongroom.scan.place import Place
+from strongroom.scan.scan import Match
+from strongroom.scan.unread import NOT_PUBLISHABLE
+from strongroom.scan.upload import Report, Verdict, scan_upload
 from strongroom.trust.authority import Authority
 from strongroom.trust.oms import build_bundle
 from strongroom.trust.statement import SealStatement, sign_statement
-from strongroom.values import Action, Digest, Finding, ModelId, SealedEntry, Severity, parse_principal
+from strongroom.trust.waivers import Waiver
+from strongroom.values import (
+    Action,
+    Digest,
+    Finding,
+    ModelId,
+    SealedEntry,
+    Severity,
+    format_time,
+    parse_principal,
+)
 
 DATA_KEY_BYTES = 32
 SALT_BYTES = 32
@@ -68,6 +83,26 @@ class Offer:
     dependencies: dict[str, Any] | None = None
     allow_older: bool = False
     """Permit a version lower than the highest published one."""
+    expected: Digest | None = None
+    """Manifest that the source must have: of what is handed over again from quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What the scan, the inspection and the trial made of what was sealed."""
+
+    inspection: Inspection
+    schema: Schema | None
+    waived: tuple[Waiver, ...]
+    """Of findings that would have refused it otherwise."""
+
+    def summary(self) -> dict[str, Any]:
+        """The form for the signed statement."""
+        waived = [
+            {"finding": one.finding, "rule": one.rule, "by": one.by, "end": format_time(one.end)}
+            for one in self.waived
+        ]
+        return {**self.inspection.summary(), "rules": RULES_VERSION, "waived": waived}
 
 
 def publish(
@@ -78,13 +113,14 @@ def publish(
     Raises:
         DeniedError: the publisher may not.
         InvalidError: the version exists, is older than another, or the schema does not fit the model.
-        RejectedError: the format is not an inert one, or inspection refuses it; nothing is kept.
+        RejectedError: the format is not an inert one, or the scan refuses or doubts it; it is not a version,
+            and is kept sealed in quarantine.
         OutageError: a disk is full or silent; nothing is visible.
     """
     parse_principal(offer.owner)
     authority = read_authority(vault)
     # (1) permission and a free name, before any byte is read
-    require_permission(
+    decision = require_permission(
         vault,
         authority,
         offer.publisher,
@@ -100,22 +136,22 @@ def publish(
             # (2) one pass over the source: hash, encrypt, write
             data_key = vault.entropy.bytes(DATA_KEY_BYTES)
             sealed = _seal_all(vault, offer, data_key, progress)
-            # (3) inspection and trial of exactly what was sealed
-            inspection, schema = _inspect_sealed(vault, offer, sealed, data_key)
-            schema, findings = _try_out(vault, offer, sealed, inspection, schema, data_key)
-            inspection = replace(inspection, findings=(*inspection.findings, *findings))
+            if offer.expected not in (None, _manifest(sealed).digest):
+                raise RejectedError(f"{offer.model}: is not what was kept in quarantine")
+            # (3) scan, inspection and trial of exactly what was sealed
+            judged = _judge(vault, offer, sealed, data_key, decision.rule, dry_run=dry_run)
             if dry_run:
                 _sweep(vault, offer.model)
-                return _published(offer, sealed, inspection, schema, log_index=-1)
+                return _published(offer, sealed, judged, log_index=-1)
             # (4) signature, statement and wrapped key beside the objects
-            statement, envelope = _sign(vault, offer, sealed, inspection, schema, data_key)
+            statement, envelope = _sign(vault, offer, sealed, judged, data_key)
         except StrongroomError as error:
             with suppress(StrongroomError):
                 _sweep(vault, offer.model)
             _record_refusal(vault, offer, error)
             raise
         # (5) the record makes it published; the catalog follows
-        return _commit(vault, offer, statement, envelope, _published(offer, sealed, inspection, schema, -1))
+        return _commit(vault, offer, statement, envelope, _published(offer, sealed, judged, -1))
 
 
 def _require_new(authority: Authority, offer: Offer) -> None:
@@ -175,16 +211,66 @@ def _manifest(sealed: Sequence[SealedEntry]) -> Manifest:
     return Manifest(tuple(Entry(entry.path, entry.size_bytes, entry.sha256) for entry in sealed))
 
 
-def _inspect_sealed(
-    vault: Vault, offer: Offer, sealed: Sequence[SealedEntry], data_key: bytes
-) -> tuple[Inspection, Schema | None]:
-    with ExitStack() as open_files:
-        entries = {}
-        for entry in sealed:
-            blob = open_files.enter_context(opened(vault, entry))
-            reader = open_files.enter_context(SealedReader(blob.read_into, data_key, entry, offer.model))
-            entries[entry.path] = (reader.read_at, entry.size_bytes)
-        inspection = inspect(entries)
+def _judge(
+    vault: Vault,
+    offer: Offer,
+    sealed: tuple[SealedEntry, ...],
+    data_key: bytes,
+    rule: str,
+    *,
+    dry_run: bool,
+) -> _Judged:
+    """Scan and inspect what was sealed, and try it; what is refused or doubted is kept in quarantine."""
+    with readable(vault, offer.model, sealed, data_key) as entries:
+        waivers = _waivers(vault, sealed)
+        whole = scan_upload(entries)
+        report = whole.without(waivers)
+        try:
+            inspection = inspect(entries)
+            _require_accepted(offer.model, report)
+        except RejectedError as error:
+            if dry_run:
+                raise
+            report = _with_reason(report, error)
+            refused = Refused(offer.model, offer.owner, offer.publisher, sealed, report, rule)
+            raise _kept(vault, refused, data_key, error) from None
+    schema = _build_schema(offer, inspection)
+    schema, findings = _try_out(vault, offer, sealed, inspection, schema, data_key)
+    seen = (*(match.to_finding() for match in report.matches), *inspection.findings, *findings)
+    used = tuple(waivers[each.fingerprint] for each in whole.matches if each.fingerprint in waivers)
+    return _Judged(replace(inspection, findings=seen), schema, used)
+
+
+def _waivers(vault: Vault, sealed: Sequence[SealedEntry]) -> Mapping[str, Waiver]:
+    authority = read_authority(vault)
+    return authority.waivers_of(_manifest(sealed).digest, moment(vault, authority))
+
+
+def _require_accepted(model: ModelId, report: Report) -> None:
+    if report.verdict is Verdict.ACCEPTED:
+        return
+    worst = report.matches[0]
+    raise RejectedError(f"{model}: {worst.place}: {worst.message}", hint=worst.fix or worst.rule.fix)
+
+
+def _with_reason(report: Report, error: RejectedError) -> Report:
+    """The report of what a scan lets pass and publishing does not says so too."""
+    if report.verdict is not Verdict.ACCEPTED:
+        return report
+    path = report.files[0].path
+    return report.with_matches([Match(NOT_PUBLISHABLE, Place(path), error.message, error.hint or "")])
+
+
+def _kept(vault: Vault, refused: Refused, data_key: bytes, error: RejectedError) -> RejectedError:
+    """Put it in quarantine; a store that has no room for it must not hide why it was refused."""
+    try:
+        kept = f"kept in quarantine: strongroom scan show {keep(vault, refused, data_key)}"
+    except OutageError as outage:
+        kept = f"not kept in quarantine ({outage.message})"
+    return RejectedError(error.message, hint=f"{error.hint}; {kept}" if error.hint else kept)
+
+
+def _build_schema(offer: Offer, inspection: Inspection) -> Schema | None:
     if offer.schema is not None:
         schema: Schema | None = Schema.parse(offer.schema)
     elif inspection.servable:
@@ -193,7 +279,7 @@ def _inspect_sealed(
         schema = None
     if schema is not None and inspection.servable:
         schema.require_fits(inspection.inputs, inspection.outputs)
-    return inspection, schema
+    return schema
 
 
 def _try_out(
@@ -264,10 +350,10 @@ def _sign(
     vault: Vault,
     offer: Offer,
     sealed: tuple[SealedEntry, ...],
-    inspection: Inspection,
-    schema: Schema | None,
+    judged: _Judged,
     data_key: bytes,
 ) -> tuple[SealStatement, bytes]:
+    inspection, schema = judged.inspection, judged.schema
     signer = vault.require_signers().signer(SIGNING_KEY)
     manifest = _manifest(sealed)
     bundle = build_bundle(_signed_name(sealed), [(entry.path, entry.sha256) for entry in sealed], signer)
@@ -284,7 +370,7 @@ def _sign(
         publisher=offer.publisher,
         created_at=moment(vault, read_authority(vault)),
         oms_digest=Digest.of(bundle),
-        inspection=inspection.summary(),
+        inspection=judged.summary(),
         dependencies=offer.dependencies or {},
     )
     envelope = sign_statement(statement, signer)
@@ -356,17 +442,16 @@ def _record_refusal(vault: Vault, offer: Offer, error: StrongroomError) -> None:
 def _published(
     offer: Offer,
     sealed: Sequence[SealedEntry],
-    inspection: Inspection,
-    schema: Schema | None,
+    judged: _Judged,
     log_index: int,
 ) -> Published:
     return Published(
         model=offer.model,
         digest=_manifest(sealed).digest,
-        format=str(inspection.format),
+        format=str(judged.inspection.format),
         size_bytes=sum(entry.size_bytes for entry in sealed),
         files=len(sealed),
-        schema=schema,
-        findings=tuple(finding.message for finding in inspection.findings),
+        schema=judged.schema,
+        findings=tuple(finding.message for finding in judged.inspection.findings),
         log_index=log_index,
     )

@@ -5,17 +5,17 @@ Nothing in quarantine is a version: it cannot be approved, released or served, a
 
 import base64
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strongroom import canonical
 from strongroom.artifact.manifest import Entry, Manifest
-from strongroom.artifact.reader import SealedReader
-from strongroom.errors import InvalidError, RejectedError, shorten
+from strongroom.artifact.protobuf import ReadAt
+from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.keyfile import WrappedKey, data_key_context
-from strongroom.flows.unsealing import opened
+from strongroom.flows.unsealing import opened, readable, unwrap_data_key
 from strongroom.flows.vault import (
     SIGNING_KEY,
     Vault,
@@ -84,6 +84,33 @@ def keep(vault: Vault, refused: Refused, data_key: bytes) -> str:
     authority = read_authority(vault)
     if ticket in authority.quarantined:
         return ticket
+    try:
+        envelope = _store(vault, refused, ticket, data_key)
+    except StrongroomError:
+        with suppress(StrongroomError):
+            _sweep(vault, refused.model, ticket)
+        raise
+    # From here on nothing is swept: an append that seemed to fail may have been kept.
+    record(
+        vault,
+        build_event(
+            vault,
+            moment(vault, authority),
+            refused.publisher,
+            "quarantine",
+            str(refused.model),
+            rule=refused.rule,
+            ticket=ticket,
+            model=str(refused.model),
+            manifest=str(refused.manifest),
+            report=str(Digest.of(envelope)),
+        ),
+    )
+    return ticket
+
+
+def _store(vault: Vault, refused: Refused, ticket: str, data_key: bytes) -> bytes:
+    """Write objects, wrapped key and signed report; returns the report's envelope."""
     _sweep(vault, refused.model, ticket)
     entries = tuple(_copy(vault, refused.model, ticket, entry) for entry in refused.sealed)
     payload = canonical.encode(
@@ -106,22 +133,7 @@ def keep(vault: Vault, refused: Refused, data_key: bytes) -> str:
     wrapped = WrappedKey(key, keys.wrap(key, data_key, data_key_context(refused.model, refused.manifest)))
     vault.blobs.put_new(layout.quarantine_report_name(refused.model, ticket), envelope)
     vault.blobs.replace(layout.quarantine_key_name(refused.model, ticket), wrapped.to_bytes())
-    record(
-        vault,
-        build_event(
-            vault,
-            moment(vault, authority),
-            refused.publisher,
-            "quarantine",
-            str(refused.model),
-            rule=refused.rule,
-            ticket=ticket,
-            model=str(refused.model),
-            manifest=str(refused.manifest),
-            report=str(Digest.of(envelope)),
-        ),
-    )
-    return ticket
+    return envelope
 
 
 def list_quarantined(vault: Vault, actor: str) -> list[QuarantineRecord]:
@@ -169,18 +181,11 @@ def quarantined_source(vault: Vault, kept: Kept) -> Iterator["QuarantinedSource"
     """The plaintext of what is kept, to be handed over again as it was; closed afterwards."""
     model = kept.record.model
     name = layout.quarantine_key_name(model, kept.record.ticket)
-    wrapped = WrappedKey.parse(vault.blobs.read(name, layout.MAX_WRAPPED_KEY_BYTES))
-    context = data_key_context(model, kept.record.manifest)
-    if wrapped.key != family_key(model.family):
-        raise RejectedError(f"quarantine {kept.record.ticket}: is wrapped under another family's key")
-    data_key = vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, context)
-    with ExitStack() as stack:
-        files: list[SourceFile] = []
-        for entry in kept.entries:
-            blob = stack.enter_context(opened(vault, entry))
-            reader = stack.enter_context(SealedReader(blob.read_into, data_key, entry, model))
-            files.append(QuarantinedFile(entry.path, entry.size_bytes, reader))
-        yield QuarantinedSource(files)
+    data_key = unwrap_data_key(vault, model, kept.record.manifest, name)
+    with readable(vault, model, kept.entries, data_key) as sources:
+        yield QuarantinedSource(
+            [QuarantinedFile(path, size_bytes, read_at) for path, (read_at, size_bytes) in sources.items()]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +194,10 @@ class QuarantinedFile:
 
     path: str
     size: int
-    reader: SealedReader
+    read_at: ReadAt
 
     def read_into(self, offset: int, buffer: memoryview) -> int:
-        data = self.reader.read_at(offset, len(buffer))
+        data = self.read_at(offset, len(buffer))
         buffer[: len(data)] = data
         return len(data)
 

@@ -11,13 +11,11 @@ from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import unseal, verify_root
 from strongroom.errors import OutageError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
-from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.statement import require_statement_of
-from strongroom.flows.unsealing import Progress, opened, unseal_entries
+from strongroom.flows.unsealing import Progress, opened, unseal_entries, unwrap_data_key
 from strongroom.flows.vault import (
     Vault,
     build_event,
-    family_key,
     moment,
     read_authority,
     record,
@@ -158,11 +156,7 @@ def _require_model_signature(
 
 
 def _unwrap(vault: Vault, model: ModelId, statement: SealStatement) -> bytes:
-    wrapped = WrappedKey.parse(vault.blobs.read(layout.wrapped_key_name(model), layout.MAX_WRAPPED_KEY_BYTES))
-    if wrapped.key != family_key(model.family):
-        raise RejectedError(f"{model}: data key is wrapped under the key of another family")
-    context = data_key_context(model, statement.manifest_digest)
-    return vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, context)
+    return unwrap_data_key(vault, model, statement.manifest_digest, layout.wrapped_key_name(model))
 
 
 @contextmanager

@@ -18,11 +18,18 @@ from strongroom.trust import dsse
 from strongroom.trust.waivers import WAIVER_TYPE, Waiver
 from strongroom.values import Action, require_reason
 
-DEFAULT_DAYS = 90
+DEFAULT_DURATION = timedelta(days=90)
 
 
 def waive(
-    vault: Vault, actor: str, ticket: str, finding: str, reason: str, days: int, *, dry_run: bool = False
+    vault: Vault,
+    actor: str,
+    ticket: str,
+    finding: str,
+    reason: str,
+    lasts: timedelta,
+    *,
+    dry_run: bool = False,
 ) -> int:
     """Let ``finding`` pass in what is kept under ``ticket``; returns the log index.
 
@@ -61,7 +68,7 @@ def waive(
             actor,
             require_reason(reason),
             now,
-            now + timedelta(days=days),
+            now + lasts,
         )
         if dry_run:
             return -1

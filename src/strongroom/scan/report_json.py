@@ -3,6 +3,7 @@
 from typing import Any
 
 from strongroom.scan.catalogue import RULES_VERSION
+from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Match
 from strongroom.scan.upload import Report
 
@@ -40,6 +41,19 @@ def match_to_json(match: Match) -> dict[str, Any]:
         "name": place.name,
         "why": rule.why,
         "fix": match.fix or rule.fix,
+        "atlas": list(rule.atlas),
+        "aisvs": list(rule.aisvs),
+        "waivable": rule.waivable,
+    }
+
+
+def rule_to_json(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "severity": str(rule.severity),
+        "title": rule.title,
+        "why": rule.why,
+        "fix": rule.fix,
         "atlas": list(rule.atlas),
         "aisvs": list(rule.aisvs),
         "waivable": rule.waivable,

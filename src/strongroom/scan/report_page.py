@@ -6,8 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from strongroom.scan.catalogue import RULES_VERSION
-from strongroom.scan.scan import Match
+from strongroom.scan.report_json import report_to_json
 from strongroom.scan.upload import Report, Verdict
 from strongroom.values import Severity
 
@@ -31,8 +30,13 @@ _MEANINGS = {
 }
 
 
-def report_to_html(
-    report: Report, target: str, tool_version: str, facts: dict[str, str] | None = None
+def report_to_html(report: Report, target: str, tool_version: str) -> str:
+    """Return the page on a report that was just made."""
+    return stored_report_to_html(report_to_json(report), target, tool_version, {})
+
+
+def stored_report_to_html(
+    report: dict[str, Any], target: str, tool_version: str, facts: dict[str, str]
 ) -> str:
     """Return the page; ``facts`` are lines for its head (model, digest, who handed it over).
 
@@ -43,37 +47,27 @@ def report_to_html(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     source = files("strongroom.scan").joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    headline, explanation = _HEADLINES[report.verdict]
-    counts = Counter(match.rule.severity for match in report.matches)
+    headline, explanation = _HEADLINES[Verdict(report["verdict"])]
+    counts = Counter(found["severity"] for found in report["findings"])
     return environment.from_string(source).render(
         target=_shown(target),
-        verdict=str(report.verdict),
+        verdict=report["verdict"],
         headline=headline,
         explanation=explanation,
-        facts={name: _shown(value) for name, value in (facts or {}).items()},
+        facts={name: _shown(value) for name, value in facts.items()},
         counts=[(str(level), counts[level], _MEANINGS[level]) for level in reversed(Severity)],
-        findings=[_finding(match) for match in report.matches],
-        dropped=report.dropped,
-        files=[(_shown(file.path), str(file.format), _size(file.size_bytes)) for file in report.files],
-        rules_version=RULES_VERSION,
+        findings=[_finding(found) for found in report["findings"]],
+        dropped=report["findings_not_kept"],
+        files=[(_shown(each["path"]), each["format"], _size(each["size_bytes"])) for each in report["files"]],
+        rules_version=report["rules"],
         tool_version=tool_version,
     )
 
 
-def _finding(match: Match) -> dict[str, Any]:
-    rule = match.rule
-    return {
-        "id": match.fingerprint,
-        "rule": rule.id,
-        "severity": str(rule.severity),
-        "title": rule.title,
-        "where": str(match.place),
-        "message": match.message,
-        "why": rule.why,
-        "fix": match.fix or rule.fix,
-        "tags": [*(f"MITRE ATLAS {tag}" for tag in rule.atlas), *(f"AISVS {tag}" for tag in rule.aisvs)],
-        "waivable": rule.waivable,
-    }
+def _finding(found: dict[str, Any]) -> dict[str, Any]:
+    tags = [*(f"MITRE ATLAS {tag}" for tag in found["atlas"]), *(f"AISVS {tag}" for tag in found["aisvs"])]
+    shown = {name: _shown(value) for name, value in found.items() if isinstance(value, str)}
+    return {**shown, "tags": tags, "waivable": found["waivable"]}
 
 
 def _shown(text: str) -> str:

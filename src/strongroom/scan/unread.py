@@ -49,4 +49,11 @@ BROKE = Rule(
     "Export the file again with a current version of its own tool; if it is honest, report it as a bug.",
     atlas=("AML.T0029",),
 )
-RULES = (UNKNOWN, MALFORMED, DISGUISED, LINK, ODD, BROKE)
+NOT_PUBLISHABLE = Rule(
+    "model-not-publishable",
+    Severity.HIGH,
+    "Not of a form that may be served",
+    "Only inert formats are sealed, approved and served: files that hold numbers and no program.",
+    "Convert it: strongroom convert.",
+)
+RULES = (UNKNOWN, MALFORMED, DISGUISED, LINK, ODD, BROKE, NOT_PUBLISHABLE)

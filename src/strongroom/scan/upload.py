@@ -1,6 +1,6 @@
 """Scan all files of one upload, each by what it is, and say what is to become of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -57,6 +57,12 @@ class Report:
     def with_matches(self, more: Sequence[Match]) -> "Report":
         """Return the report with what was seen beside the files' contents."""
         return replace(self, matches=tuple(sorted((*self.matches, *more), key=_order)))
+
+    def without(self, fingerprints: Container[str]) -> "Report":
+        """Return the report without the matches that somebody answers for."""
+        return replace(
+            self, matches=tuple(match for match in self.matches if match.fingerprint not in fingerprints)
+        )
 
     @property
     def verdict(self) -> Verdict:

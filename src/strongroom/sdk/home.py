@@ -18,6 +18,9 @@ from strongroom.flows import audit, identity, inventory, withdraw
 from strongroom.flows import doctor as doctoring
 from strongroom.flows import grant as granting
 from strongroom.flows import publish as publishing
+from strongroom.flows import quarantine as quarantining
+from strongroom.flows import rescan as rescanning
+from strongroom.flows import waive as waiving
 from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.release import verify as verify_version
@@ -33,6 +36,7 @@ from strongroom.trust.grants import Grant
 from strongroom.trust.keyring import TrustRoot
 from strongroom.trust.policy import Decision
 from strongroom.trust.receipt import ReceiptFacts
+from strongroom.trust.standing import QuarantineRecord
 from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, ModelId, Role, parse_principal
 from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
@@ -125,6 +129,62 @@ class Strongroom:
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
             source.close()
+
+    def publish_quarantined(
+        self,
+        ticket: str,
+        *,
+        owner: str | None = None,
+        schema: dict[str, Any] | None = None,
+        dependencies: dict[str, Any] | None = None,
+        allow_older: bool = False,
+        progress: Progress | None = None,
+        dry_run: bool = False,
+    ) -> publishing.Published:
+        """Hand over again what is in quarantine, as it was; what is waived by now no longer refuses it."""
+        vault = self.unlock()
+        vault.trials = _find_trials(self.settings)
+        kept = quarantining.show_quarantined(vault, self.acting, ticket)
+        with quarantining.quarantined_source(vault, kept) as source:
+            offer = publishing.Offer(
+                kept.record.model,
+                owner or kept.owner,
+                self.acting,
+                source,
+                schema,
+                dependencies,
+                allow_older,
+                kept.record.manifest,
+            )
+            return publishing.publish(vault, offer, progress, dry_run=dry_run)
+
+    def quarantined(self) -> Sequence[QuarantineRecord]:
+        """What was refused or doubted and the acting identity may read, oldest first."""
+        return quarantining.list_quarantined(self.vault, self.acting)
+
+    def show_quarantined(self, ticket: str) -> quarantining.Kept:
+        """An upload in quarantine, with its report."""
+        return self._reading(lambda vault: quarantining.show_quarantined(vault, self.acting, ticket))
+
+    def waive(
+        self,
+        ticket: str,
+        finding: str,
+        reason: str,
+        *,
+        lasts: timedelta = waiving.DEFAULT_DURATION,
+        dry_run: bool = False,
+    ) -> int:
+        """Let one finding pass in somebody else's upload, for these bytes only; returns the log index."""
+        return waiving.waive(self.unlock(), self.acting, ticket, finding, reason, lasts, dry_run=dry_run)
+
+    def rescan(self, model: str) -> rescanning.Rescanned:
+        """Judge a published version by today's rules."""
+        return rescanning.rescan(self.unlock(), self.acting, ModelId.parse(model))
+
+    def versions_to_rescan(self, *, outdated: bool = False) -> Sequence[ModelId]:
+        """Versions that may be served; with ``outdated`` those that other rules judged."""
+        return rescanning.versions_to_rescan(self.vault, outdated=outdated)
 
     def approve(self, model: str, reason: str = "", *, dry_run: bool = False) -> int:
         """Stand for exactly the published bytes; returns the log index."""
