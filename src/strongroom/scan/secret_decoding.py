@@ -1,0 +1,210 @@
+"""What text may be wrapped in: escapes of JSON, URLs and terminals, base64, hexadecimal, gzip and zlib."""
+
+import binascii
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from strongroom.scan.secret_checks import decode_base64
+
+MIN_RUN_CHARS = 20
+"""Of token characters in a row: no credential with a mark of its own is shorter."""
+MIN_BASE64_CHARS = 24
+MIN_HEX_CHARS = 40
+MAX_REALIGNED_CHARS = 8192
+"""A run up to this long is also tried after its first separators: a path or a label may be glued to it."""
+MAX_STARTS = 4
+MAX_INFLATED_BYTES = 32 * 2**20
+"""Of all that lies compressed inside one text."""
+WHOLE_BINARY_CHARS = 512
+"""A shorter run of base64 that decodes to anything but text is a digest or an identifier."""
+
+_RUN_CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+/=.~"
+_MARKS = bytes(0x61 if char in _RUN_CHARS else 0x20 for char in range(256))
+_PRINTABLE = bytes(range(32, 127)) + b"\t\n\r"
+_MIN_PRINTABLE_SHARE = 0.85
+_SAMPLE_BYTES = 1024
+
+_NUMBER = re.compile(rb"[0-9eE+.~/=-]+")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % MIN_BASE64_CHARS)
+_HEX = re.compile(rb"(?:[0-9a-fA-F]{2}){%d,}" % (MIN_HEX_CHARS // 2))
+_WRAP = re.compile(rb"(?:\\[nr]|[\s\"',+>#]){1,60}")
+_LAST_LINE = re.compile(rb"(?:\\[nr]|[\s\"',+>#]){1,60}[A-Za-z0-9+/_-]{1,100}={0,2}")
+_NOT_BASE64 = bytes(
+    char
+    for char in range(256)
+    if char not in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
+)
+_MIN_WRAPPED_CHARS = 40
+_SEPARATOR = re.compile(rb"[/_-]")
+
+_ESCAPED_BYTE = re.compile(rb"\\(?:u00|x)([0-9a-fA-F]{2})")
+_PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
+_TERMINAL = re.compile(rb"\x1b\[[0-9;]{0,24}[A-Za-z]")
+_ESCAPES = (
+    (rb"\n", b"\n"),
+    (rb"\r", b"\r"),
+    (rb"\t", b"\t"),
+    (rb"\"", b'"'),
+    (rb"\'", b"'"),
+    (rb"\/", b"/"),
+)
+_ENTITIES = (
+    (b"&quot;", b'"'),
+    (b"&#34;", b'"'),
+    (b"&#39;", b"'"),
+    (b"&#x27;", b"'"),
+    (b"&apos;", b"'"),
+    (b"&lt;", b"<"),
+    (b"&gt;", b">"),
+    (b"&#10;", b"\n"),
+    (b"&amp;", b"&"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Something read out of a part of a text."""
+
+    data: bytes
+    how: str
+    start: int
+    end: int
+    """Of the part in the text that held it."""
+
+
+def find_runs(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where token characters follow one another, MIN_RUN_CHARS or more; numbers are left out."""
+    marks = data.translate(_MARKS)
+    wanted = b"a" * MIN_RUN_CHARS
+    start = marks.find(wanted)
+    while start >= 0:
+        end = marks.find(b" ", start + MIN_RUN_CHARS)
+        end = len(data) if end < 0 else end
+        if end - start > 2 * MIN_RUN_CHARS or _NUMBER.fullmatch(data, start, end) is None:
+            yield start, end
+        start = marks.find(wanted, end)
+
+
+def unescape(data: bytes) -> bytes:
+    """Return the text without escapes of JSON, URLs, XML and terminals and without the zeros of UTF-16.
+
+    Nothing here can tell which of them the text was written in, so all are undone; what matters is that a
+    credential becomes readable, not that the text stays right.
+    """
+    if b"\0" in data:
+        data = data.replace(b"\0", b"")
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"\\")
+        data = _ESCAPED_BYTE.sub(_byte, data)
+        for escape, plain in _ESCAPES:
+            data = data.replace(escape, plain)
+    if b"%" in data:
+        data = _PERCENT.sub(_byte, data)
+    if b"&" in data:
+        for entity, plain in _ENTITIES:
+            data = data.replace(entity, plain)
+    return _TERMINAL.sub(b" ", data) if b"\x1b" in data else data
+
+
+def _byte(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),))
+
+
+class Decoder:
+    """Decodes the parts of a text; keeps count of what was inflated."""
+
+    def __init__(self) -> None:
+        self.is_complete = True
+        """Whether everything compressed could be read within MAX_INFLATED_BYTES."""
+        self._left_bytes = MAX_INFLATED_BYTES
+
+    def decode(self, data: bytes) -> Iterator[Decoded]:
+        """Yield what the runs of a text decode to, where that can be text or contain it."""
+        block_start, block_end = -1, -1
+        lines = 0
+        for start, end in find_runs(data):
+            if lines and end - start >= MIN_BASE64_CHARS and _is_wrap(data, block_end, start):
+                lines += 1
+            else:
+                yield from self._block(data, block_start, block_end, lines)
+                block_start, lines = start, int(end - start >= _MIN_WRAPPED_CHARS)
+            block_end = end
+            yield from self._run(data, start, end)
+        yield from self._block(data, block_start, block_end, lines)
+
+    def _run(self, data: bytes, start: int, end: int) -> Iterator[Decoded]:
+        for match in _HEX.finditer(data, start, end):
+            found = self._open(binascii.unhexlify(match[0]))
+            if found is not None:
+                yield Decoded(found, "hexadecimal", *match.span())
+        for match in _BASE64.finditer(data, start, end):
+            for begin in _starts(data, *match.span()):
+                found = self._open(decode_base64(_whole(data[begin : match.end()])))
+                if found is not None:
+                    yield Decoded(found, "base64", begin, match.end())
+                    break
+
+    def _block(self, data: bytes, start: int, end: int, lines: int) -> Iterator[Decoded]:
+        """Base64 that is wrapped into lines of one length and a last, shorter one."""
+        if lines < 1:
+            return
+        last = _LAST_LINE.match(data, end)
+        if last is None and lines == 1:
+            return
+        end = last.end() if last is not None else end
+        joined = data[start:end].replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _NOT_BASE64)
+        found = self._open(decode_base64(_whole(joined)))
+        if found is not None:
+            yield Decoded(found, "base64", start, end)
+
+    def _open(self, decoded: bytes) -> bytes | None:
+        """Inflate if compressed; None for what cannot hold a credential."""
+        if decoded[:2] == b"\x1f\x8b" or (decoded[:1] == b"\x78" and decoded[1:2] in b"\x01\x5e\x9c\xda"):
+            inflated = self._inflate(decoded)
+            if inflated:
+                return inflated
+        return decoded if len(decoded) >= WHOLE_BINARY_CHARS or _is_text(decoded) else None
+
+    def _inflate(self, packed: bytes) -> bytes:
+        if self._left_bytes <= 0:
+            self.is_complete = False
+            return b""
+        inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        try:
+            data = inflater.decompress(packed, self._left_bytes)
+        except zlib.error:
+            return b""
+        self._left_bytes -= len(data)
+        if inflater.unconsumed_tail:
+            self.is_complete = False
+        return data
+
+
+def _starts(data: bytes, start: int, end: int) -> list[int]:
+    """Where base64 may begin in a run: at its start or after a separator that is also in its alphabet."""
+    if end - start > MAX_REALIGNED_CHARS:
+        return [start]
+    found = [start]
+    for match in _SEPARATOR.finditer(data, start, end - MIN_BASE64_CHARS):
+        found.append(match.end())
+        if len(found) == MAX_STARTS:
+            break
+    return found
+
+
+def _is_wrap(data: bytes, end: int, start: int) -> bool:
+    return start - end <= 60 and _WRAP.fullmatch(data, end, start) is not None
+
+
+def _whole(text: bytes) -> bytes:
+    """Without the last character, if base64 of no bytes has this length."""
+    return text[:-1] if len(text) % 4 == 1 else text
+
+
+def _is_text(data: bytes) -> bool:
+    sample = data[:_SAMPLE_BYTES].replace(b"\0", b"")
+    return bool(sample) and len(sample.translate(None, _PRINTABLE)) <= (1 - _MIN_PRINTABLE_SHARE) * len(
+        sample
+    )

@@ -1,0 +1,240 @@
+"""Find credentials in text: cheap literals first, the patterns of the kinds only where those are."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from strongroom.scan.rule import Rule
+from strongroom.scan.secret_decoding import Decoder, find_runs, unescape
+from strongroom.scan.secret_kinds import Kind
+from strongroom.scan.secret_phrases import (
+    ASSIGNED,
+    CONNECTION,
+    DATABASE_PASSWORD,
+    NOT_A_CREDENTIAL,
+    PASSWORD,
+    PASSWORD_ASSIGNMENT,
+    PASSWORD_NEEDLES,
+    PHRASES,
+    SERVICES,
+    TOKEN_ASSIGNED,
+    TOKEN_STEMS,
+    is_assigned_password,
+    is_assigned_token,
+)
+from strongroom.scan.secret_tokens import TOKENS
+
+MAX_DEPTH = 3
+"""Encodings within encodings: base64 of base64 in an escaped string."""
+MAX_HITS = 200
+"""Of one text; what more there is would not be read."""
+
+_SHOWN_CHARS = 4
+_MIN_SHOWN_OF_CHARS = 20
+_WINDOW_CHARS = 72
+"""Before a value, in which its name is looked for."""
+_AROUND_CHARS = 3000
+_CONNECTION_CHARS = 200
+_FORWARD_CHARS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A credential that was found."""
+
+    rule: Rule
+    secret: bytes
+    """Never to be shown or kept; `redacted` is."""
+    span: tuple[int, int] | None
+    """Of the text: the secret, or what it is encoded in. None: only in the text with its escapes undone."""
+    via: tuple[str, ...] = ()
+    """The encodings it lies in, outermost first."""
+
+    @property
+    def redacted(self) -> str:
+        """The first characters, which are the prefix of its kind, and the length."""
+        chars = len(self.secret)
+        is_token = self.rule not in _UNMARKED and chars >= _MIN_SHOWN_OF_CHARS
+        shown = self.secret[:_SHOWN_CHARS].decode("ascii", "replace") if is_token else ""
+        return f"{shown}… ({chars} characters)"
+
+
+@dataclass(slots=True)
+class Search:
+    """Looks through one text and all that is encoded in it."""
+
+    hits: list[Hit] = field(default_factory=list)
+    attempts: int = 0
+    """Patterns tried: the measure of work, each has a fixed bound."""
+    _decoder: Decoder = field(default_factory=Decoder)
+    _found: set[tuple[str, bytes]] = field(default_factory=set)
+    _decoded: set[int] = field(default_factory=set)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything encoded in the text could be decoded within the bounds."""
+        return self._decoder.is_complete
+
+    def look(
+        self, data: bytes, depth: int = 0, via: tuple[str, ...] = (), outer: tuple[int, int] | None = None
+    ) -> None:
+        """Add the hits of a text and of what it contains, MAX_DEPTH encodings deep."""
+        is_escaped = bool(via) and outer is None
+        for rule, start, end in self._find(data):
+            secret = data[start:end]
+            if (rule.id, secret) not in self._found and len(self.hits) < MAX_HITS:
+                self._found.add((rule.id, secret))
+                span = outer if outer or is_escaped else (start, end)
+                self.hits.append(Hit(rule, secret, span, tuple(how for how in via if how)))
+        if depth == MAX_DEPTH or len(self.hits) >= MAX_HITS:
+            return
+        plain = unescape(data)
+        if plain != data:
+            self.look(plain, depth + 1, (*via, ""), outer)
+        for part in self._decoder.decode(data):
+            key = hash(part.data)
+            if key not in self._decoded:
+                self._decoded.add(key)
+                inside = outer if outer or is_escaped else (part.start, part.end)
+                self.look(part.data, depth + 1, (*via, part.how), inside)
+
+    def _find(self, data: bytes) -> Iterator[tuple[Rule, int, int]]:
+        lower = data.lower()
+        spans: list[tuple[int, int]] = []
+        named: list[tuple[Rule, int, int]] = []
+        for start, end in find_runs(data):
+            for found in self._tokens(data, start, end):
+                spans.append(found[1:])
+                yield found
+            named += self._named(data, lower, start, end)
+        for found in (*self._phrases(data, lower), *named, *self._passwords(data, lower)):
+            if not any(found[1] < end and start < found[2] for start, end in spans):
+                spans.append(found[1:])
+                yield found
+            if len(spans) > MAX_HITS:
+                return
+
+    def _tokens(self, data: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
+        first = _START.match(data, start, end)
+        if first is not None:
+            yield from self._try(data, start)
+        for match in _INNER_START.finditer(data, start, end):
+            yield from self._try(data, match.end())
+
+    def _try(self, data: bytes, position: int) -> Iterator[tuple[Rule, int, int]]:
+        for kind in _BY_FIRST[data[position]]:
+            self.attempts += 1
+            match = kind.pattern.match(data, position)
+            secret = kind.secret_of(match) if match is not None else None
+            if secret is not None:
+                yield kind.rule, *secret
+
+    def _phrases(self, data: bytes, lower: bytes) -> Iterator[tuple[Rule, int, int]]:
+        for kind, needle in _NEEDLES:
+            position = lower.find(needle)
+            while position >= 0:
+                self.attempts += 1
+                match = _match_around(kind, data, position)
+                secret = kind.secret_of(match) if match is not None else None
+                if secret is not None and _is_near(kind, lower, position):
+                    yield kind.rule, *secret
+                position = lower.find(needle, position + len(needle))
+
+    def _named(self, data: bytes, lower: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
+        value, begin, finish = _value(data, start, end)
+        if not _MIN_VALUE_CHARS <= len(value) <= _MAX_VALUE_CHARS:
+            return
+        self.attempts += 1
+        before = lower[max(0, begin - _WINDOW_CHARS) : begin]
+        before = before[before.rfind(b"\n") + 1 :]
+        for kind in _SERVICES_BY_LENGTH.get(len(value), ()):
+            name = kind.service.search(before)
+            if name is None or not kind.pattern.fullmatch(value) or not kind.check(value):
+                continue
+            if NOT_A_CREDENTIAL.search(before, name.start()) is None:
+                yield kind.rule, begin, finish
+                return
+        is_called_one = any(stem in before for stem in TOKEN_STEMS) and TOKEN_ASSIGNED.search(before)
+        if is_called_one and is_assigned_token(value):
+            yield ASSIGNED, begin, finish
+
+    def _passwords(self, data: bytes, lower: bytes) -> Iterator[tuple[Rule, int, int]]:
+        for needle in PASSWORD_NEEDLES:
+            position = lower.find(needle)
+            while position >= 0:
+                self.attempts += 1
+                match = PASSWORD_ASSIGNMENT.match(data, position)
+                if match is not None and not data[max(0, position - 1) : position].isalpha():
+                    group = 1 if match[1] is not None else 2
+                    if is_assigned_password(match[group], quoted=group == 1):
+                        near = lower[max(0, position - _CONNECTION_CHARS) : position]
+                        yield (DATABASE_PASSWORD if CONNECTION.search(near) else PASSWORD), *match.span(group)
+                position = lower.find(needle, position + len(needle))
+
+
+def search_text(text: str, name: str = "") -> Search:
+    """Look through a text; ``name`` is what it is the value of, as short values are known by their names."""
+    search = Search()
+    data = text.encode("ascii", "replace")
+    search.look(data)
+    if name and len(data) <= _MAX_VALUE_CHARS and b"\n" not in data and not search.hits:
+        label = re.sub(rb"[^A-Za-z0-9_.-]", b" ", name.encode("ascii", "replace"))[-_WINDOW_CHARS // 2 :]
+        search.look(label + b'="' + data + b'"')
+    return search
+
+
+def _match_around(kind: Kind, data: bytes, position: int) -> re.Match[bytes] | None:
+    if not kind.back:
+        return kind.pattern.match(data, position)
+    found = kind.pattern.search(data, max(0, position - kind.back), position + _FORWARD_CHARS)
+    return found if found is not None and found.start() <= position else None
+
+
+def _is_near(kind: Kind, lower: bytes, position: int) -> bool:
+    return not kind.near or (
+        lower.find(kind.near.encode(), max(0, position - _AROUND_CHARS), position + _AROUND_CHARS) >= 0
+    )
+
+
+def _value(data: bytes, start: int, end: int) -> tuple[bytes, int, int]:
+    """The part of a run after its last inner ``=``, without punctuation at its end."""
+    finish = end
+    if end - start > _MAX_VALUE_CHARS + _WINDOW_CHARS:
+        return b"", start, start
+    while finish > start and data[finish - 1] in b".,~":
+        finish -= 1
+    run = data[start:finish]
+    begin = start + run.rstrip(b"=").rfind(b"=") + 1
+    return data[begin:finish], begin, finish
+
+
+def _build_starts(words: set[str]) -> str:
+    """One expression for many literals that reads each character once: nested by common beginnings."""
+    if "" in words:
+        return ""
+    by_first: dict[str, set[str]] = {}
+    for word in words:
+        by_first.setdefault(word[0], set()).add(word[1:])
+    branches = [re.escape(first) + _build_starts(rest) for first, rest in sorted(by_first.items())]
+    return branches[0] if len(branches) == 1 else "(?:" + "|".join(branches) + ")"
+
+
+def _first_bytes() -> list[tuple[Kind, ...]]:
+    return [
+        tuple(kind for kind in TOKENS if any(ord(word[0]) == first for word in kind.starts))
+        for first in range(256)
+    ]
+
+
+_ALL_STARTS = _build_starts({word for kind in TOKENS for word in kind.starts})
+_START = re.compile(_ALL_STARTS.encode())
+_INNER_START = re.compile(f"[._~+/=-](?={_ALL_STARTS})".encode())
+_BY_FIRST = _first_bytes()
+_NEEDLES = tuple((kind, kind.needle.encode()) for kind in PHRASES)
+_MIN_VALUE_CHARS = 16
+_MAX_VALUE_CHARS = 200
+_SERVICES_BY_LENGTH = {
+    chars: tuple(kind for kind in SERVICES if chars in kind.lengths) for chars in range(_MAX_VALUE_CHARS + 1)
+}
+_UNMARKED = frozenset((ASSIGNED, PASSWORD, DATABASE_PASSWORD, *(kind.rule for kind in PHRASES)))
+"""Rules whose secrets begin with themselves and not with a public prefix."""
