@@ -7,6 +7,7 @@ from strongroom.artifact.formats import Format, identify
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
 from strongroom.scan.place import Place
+from strongroom.scan.redaction import redact, redact_place
 from strongroom.scan.rule import Rule
 from strongroom.values import Digest, Finding, Severity
 
@@ -100,7 +101,7 @@ class Scan:
     _texts_seen: set[int] = field(default_factory=set)
 
     def add(self, rule: Rule, place: Place, message: str, fix: str = "") -> None:
-        """Report. The same thing at the same place counts once."""
+        """Report, with credentials redacted. The same thing at the same place counts once."""
         key = (rule.id, place, message)
         if key in self._seen:
             return
@@ -111,7 +112,7 @@ class Scan:
             self.dropped += 1
             return
         self._seen.add(key)
-        self.matches.append(Match(rule, place, message, fix))
+        self.matches.append(Match(rule, redact_place(place), redact(message), redact(fix)))
 
     def text(self, text: str, place: Place) -> None:
         """Have text looked at for secrets. Give what was extracted; never tensor bytes."""
@@ -125,6 +126,7 @@ class Scan:
         """
         if len(content.place.members) > MAX_DEPTH:
             raise RejectedError(f"containers nested deeper than {MAX_DEPTH}")
+        self.text(content.name, content.place)
         found = identify(content.read_at, content.size_bytes)
         self.judge(self, content, found)
         return found
