@@ -5,14 +5,16 @@ Every method may raise `OutageError` when the thing behind it does not answer or
 raised has had either no effect or its whole effect, never a part (I12).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from strongroom.errors import OutageError
-from strongroom.values import KeyUri, State
+from strongroom.scan.bill import Bill
+from strongroom.scan.vulnerabilities import Vulnerability
+from strongroom.values import Digest, KeyUri, State
 
 
 class Clock(Protocol):
@@ -328,6 +330,73 @@ class Locks(Protocol):
 
     def hold(self, name: str, timeout_s: float = 10.0) -> AbstractContextManager[None]:
         """Raises OutageError if another holds it for all of ``timeout_s``."""
+
+
+class Vulnerabilities(Protocol):
+    """Vulnerability databases that were imported, each under its digest. Which one counts, the log says."""
+
+    def put(self, digest: Digest, data: bytes) -> None:
+        """Keep a database, durable on return; once more is no error."""
+
+    def read(self, digest: Digest, limit: int) -> bytes:
+        """Return exactly the bytes of that digest.
+
+        Raises:
+            RejectedError: they are missing, more than ``limit``, or others.
+        """
+
+    def keep_only(self, digest: Digest) -> None:
+        """Remove all others; what cannot be removed is no error."""
+
+
+class AdvisorySource(Protocol):
+    """Where a vulnerability database is imported from; read once, from beginning to end."""
+
+    @property
+    def name(self) -> str:
+        """For people and the log: no user, password or query."""
+
+    def records(self) -> Iterator[bytes]:
+        """Yield each OSV record, one JSON object.
+
+        Raises:
+            RejectedError: it is larger than may be, ambiguous, or not what was expected.
+        """
+
+    @property
+    def sha256(self) -> str:
+        """Of all that was read, hexadecimal; known once all records were."""
+
+
+class InstalledPackages(Protocol):
+    """The Python packages of the environment in which this runs."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Version of every one by its name, as PEP 503 spells it."""
+
+    def closure(self, name: str) -> frozenset[str]:
+        """The package and all that it needs here, as far as installed; empty if it is not."""
+
+    def opsets(self) -> Mapping[str, int]:
+        """Newest version of each ONNX operator set that the engine here knows; empty if it does not say."""
+
+
+class BomFormat(Protocol):
+    """Writes bills of materials, and judges those of others."""
+
+    def build(self, bill: Bill, vulnerabilities: Sequence[Vulnerability] | None = None) -> bytes:
+        """Return the document: the same bytes for the same bill. With ``vulnerabilities`` it names these.
+
+        Raises:
+            RejectedError: the document does not fit its own schema.
+        """
+
+    def require_valid(self, document: bytes) -> dict[str, Any]:
+        """Return the JSON of a document that fits the schema of the version it claims.
+
+        Raises:
+            RejectedError: it does not, or is of no known version.
+        """
 
 
 @dataclass(frozen=True, slots=True)
