@@ -113,7 +113,13 @@ def open_member(read_at: ReadAt, member: ZipMember, limit: int) -> tuple[ReadAt,
         raise RejectedError(f"{where}: {error.message}") from None
     if zlib.crc32(data) != member.crc:
         raise RejectedError(f"{where}: its checksum is wrong")
-    return part_of(lambda offset, size: data[offset : offset + size], 0, len(data)), len(data)
+    return reader_of(data), len(data)
+
+
+def reader_of(data: bytes | bytearray) -> ReadAt:
+    """Return what reads bytes in memory, without a second copy of all of them."""
+    view = memoryview(data)
+    return lambda offset, size: bytes(view[offset : offset + size])
 
 
 def part_of(read_at: ReadAt, start: int, size_bytes: int) -> ReadAt:
