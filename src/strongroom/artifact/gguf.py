@@ -50,6 +50,8 @@ class GgufModel:
     """Keys of chat templates: text that loaders run as a program (Jinja)."""
     texts: dict[str, str] = field(default_factory=dict, compare=False)
     """Every metadata text by its key, lists joined line by line; words of the vocabulary left out."""
+    forms: dict[str, str] = field(default_factory=dict, compare=False)
+    """Type number and shape of each tensor."""
 
 
 class LayoutError(RejectedError):
@@ -77,6 +79,7 @@ class _Reader:
         self._items_left = MAX_ARRAY_ITEMS
         self._kept = MAX_KEPT_BYTES
         self._texts: dict[str, str] = {}
+        self._forms: dict[str, str] = {}
 
     def read(self) -> GgufModel:
         magic, version, tensors, keys = _HEADER.unpack(self._take(_HEADER.size))
@@ -93,7 +96,7 @@ class _Reader:
         self._require_layout(spans, start, alignment)
         architecture = metadata.get("general.architecture", b"").decode("utf-8", "replace")
         templates = tuple(key for key in metadata if key.startswith("tokenizer.chat_template"))
-        return GgufModel(version, architecture, tensors, templates, self._texts)
+        return GgufModel(version, architecture, tensors, templates, self._texts, self._forms)
 
     def _metadata(self, count: int) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
@@ -152,7 +155,9 @@ class _Reader:
             if rank > MAX_DIMENSIONS:
                 raise self._reject(f"tensor {shorten(name)} has more than {MAX_DIMENSIONS} dimensions")
             dims = [self._integer(8) for _ in range(rank)]
-            block = _BLOCKS.get(self._integer(4))
+            kind = self._integer(4)
+            block = _BLOCKS.get(kind)
+            self._forms[name] = f"type {kind}[{','.join(map(str, dims))}]"
             offset = self._integer(8)
             if block is None or prod(dims) > MAX_ELEMENTS or (dims and dims[0] % block[0]):
                 raise self._reject(f"tensor {shorten(name)} is of an unknown type or impossible shape")

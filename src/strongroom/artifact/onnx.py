@@ -80,6 +80,8 @@ class OnnxModel:
     """How often each operator stands in the model, local functions and inner graphs included."""
     functions: frozenset[Operator]
     metadata: dict[str, str]
+    forms: dict[str, str] = field(default_factory=dict, compare=False)
+    """Type and shape of each stored tensor that has a name."""
 
 
 @dataclass(slots=True)
@@ -154,6 +156,7 @@ class _Reader:
             dict(sorted(body.operators.items())),
             frozenset(local),
             dict(metadata),
+            {tensor.name: tensor.form for tensor in body.tensors if tensor.name},
         )
 
     def _graph(

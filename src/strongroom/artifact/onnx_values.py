@@ -49,6 +49,8 @@ class ExternalData:
 class StoredTensor:
     name: str
     external: ExternalData | None
+    form: str = ""
+    """Element type and shape in words: ``float32[3,4]``."""
 
 
 def read_value(wire: Wire, span: Span) -> TensorSpec:
@@ -92,17 +94,18 @@ def read_tensor(wire: Wire, span: Span) -> StoredTensor:
         raise wire.reject(f"tensor {shorten(name)} is in segments")
     data_type, location = scalars.get(_DATA_TYPE, 0), scalars.get(_DATA_LOCATION, 0)
     size = _size_bytes(wire, name, dims, data_type)
+    form = f"{ELEMENT_TYPES[data_type].name}[{','.join(map(str, dims))}]"
     typed = not _TYPED_DATA.isdisjoint(parts)
     if location not in (0, _EXTERNAL) or bool(pairs) != (location == _EXTERNAL):
         raise wire.reject(f"tensor {shorten(name)} is not clear about where its data is")
     if pairs:
         if _RAW_DATA in parts or typed or not ELEMENT_TYPES[data_type].bits:
             raise wire.reject(f"tensor {shorten(name)} has data in two places, or external text")
-        return StoredTensor(name, _read_external(wire, name, pairs, size))
+        return StoredTensor(name, _read_external(wire, name, pairs, size), form)
     start, end = parts.get(_RAW_DATA, (0, size))
     if end - start != size or (_RAW_DATA in parts and typed):
         raise ShapeError(f"{wire.what}: tensor {shorten(name)} has other data than its shape says")
-    return StoredTensor(name, None)
+    return StoredTensor(name, None, form)
 
 
 def read_sparse(wire: Wire, span: Span) -> list[StoredTensor]:

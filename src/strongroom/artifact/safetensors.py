@@ -34,6 +34,17 @@ def read_safetensors(read_at: ReadAt, size_bytes: int, path: str) -> int:
     return read_header(read_at, size_bytes, path)[0]
 
 
+def read_forms(read_at: ReadAt, size_bytes: int, path: str) -> dict[str, str]:
+    """Return type and shape of each tensor. Raises RejectedError as `read_header` does."""
+    read_header(read_at, size_bytes, path)
+    header = _parse_header(read_at(8, int.from_bytes(read_at(0, 8), "little")), path)
+    return {
+        name: f"{tensor['dtype']}[{','.join(map(str, tensor['shape']))}]"
+        for name, tensor in header.items()
+        if name != "__metadata__"
+    }
+
+
 def read_header(read_at: ReadAt, size_bytes: int, path: str) -> tuple[int, dict[str, str]]:
     """Return the number of tensors, and the metadata.
 
