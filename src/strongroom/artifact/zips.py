@@ -89,6 +89,11 @@ def read_directory(read_at: ReadAt, size_bytes: int) -> ZipDirectory:
     return ZipDirectory(_locate(read_at, entries, end.directory_at), end.comment)
 
 
+def is_packed(member: ZipMember) -> bool:
+    """Return whether `open_member` has to unpack it into memory."""
+    return member.method != STORED
+
+
 def open_member(read_at: ReadAt, member: ZipMember, limit: int) -> tuple[ReadAt, int]:
     """Return what reads a member, and its size; its checksum has been verified.
 
