@@ -27,8 +27,8 @@ class Profile:
 _Parts = tuple[dict[str, str], dict[str, str], dict[str, str]]
 
 
-def build_profile(format: str, entries: Mapping[str, Source], mains: tuple[str, ...]) -> Profile:
-    """Return the profile of a model that was inspected; ``mains``: the files of its format.
+def build_profile(kind: str, entries: Mapping[str, Source], mains: tuple[str, ...]) -> Profile:
+    """Return the profile of a model of the format ``kind``; ``mains``: its files of that format.
 
     Raises:
         RejectedError: a file cannot be read any more.
@@ -36,15 +36,15 @@ def build_profile(format: str, entries: Mapping[str, Source], mains: tuple[str, 
     profile = Profile()
     for path in mains:
         prefix = f"{path}: " if len(mains) > 1 else ""
-        tensors, operators, metadata = _read(format, path, *entries[path])
+        tensors, operators, metadata = _read(kind, path, *entries[path])
         profile.tensors.update({prefix + name: form for name, form in tensors.items()})
         profile.operators.update({prefix + name: form for name, form in operators.items()})
         profile.metadata.update({prefix + name: _shown(text) for name, text in metadata.items()})
     return profile
 
 
-def _read(format: str, path: str, read_at: ReadAt, size_bytes: int) -> _Parts:
-    match format:
+def _read(kind: str, path: str, read_at: ReadAt, size_bytes: int) -> _Parts:
+    match kind:
         case Format.ONNX:
             model = read_onnx(read_at, size_bytes, path)
             counts = {

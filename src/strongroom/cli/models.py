@@ -1,5 +1,6 @@
 """publish, approve, retire, revoke, list, show, verify: a model's life before it is served."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ from strongroom.cli.desk import Desk, DryRun, command
 from strongroom.errors import InvalidError
 from strongroom.flows.inventory import Listed, shown_to_json
 from strongroom.flows.publish import Published
+from strongroom.flows.review import Change
 from strongroom.sdk import running
 from strongroom.sdk.home import read_json
 from strongroom.values import ModelId
@@ -21,6 +23,7 @@ Reason = Annotated[str, typer.Option(help="Why; stands in the log.")]
 def add_to(app: typer.Typer) -> None:
     """Add this file's commands."""
     command(app, "publish")(publish)
+    command(app, "review")(review)
     command(app, "approve")(approve)
     command(app, "retire")(retire)
     command(app, "revoke")(revoke)
@@ -38,7 +41,7 @@ def publish(
         str, typer.Option(help="'auto', or a JSON file that narrows what inputs it takes.")
     ] = _AUTO,
     dependencies: Annotated[
-        Path | None, typer.Option(help="JSON file of what the model was built with.")
+        Path | None, typer.Option(help="Lockfile of what the model was built with; see docs/bom.md.")
     ] = None,
     allow_older: Annotated[
         bool, typer.Option("--allow-older", help="Permit a version below the highest published.")
@@ -47,7 +50,6 @@ def publish(
 ) -> None:
     """Seal, inspect and sign a model. It waits for a second person's approval."""
     chosen: dict[str, Any] | None = None if schema == _AUTO else _object(Path(schema))
-    listed = _object(dependencies) if dependencies is not None else None
     room = desk.open()
     room.unlock()
     with desk.progress(f"sealing {model}", _size_of(path)) as progress:
@@ -56,7 +58,7 @@ def publish(
             model,
             owner=owner,
             schema=chosen,
-            dependencies=listed,
+            dependencies=dependencies,
             allow_older=allow_older,
             progress=progress,
             dry_run=dry_run,
@@ -88,9 +90,65 @@ def show_published(desk: Desk, made: Published, *, dry_run: bool) -> None:
     )
 
 
-def approve(desk: Desk, model: Model, reason: Reason = "", dry_run: DryRun = False) -> None:
+def review(
+    desk: Desk,
+    model: Model,
+    against: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Compare with this.  [default: last approved before]")
+    ] = None,
+) -> None:
+    """What to look at before approving: scan, schema, dependencies, who made it, what changed."""
+    seen = desk.open().review(model, against=against)
+    value = {
+        **shown_to_json(seen.shown),
+        "against": str(seen.against) if seen.against else None,
+        "changes": [asdict(change) for change in seen.changes],
+        "changes_not_shown": seen.unshown,
+    }
+    inspection = seen.shown.statement.inspection
+    lines = _lines_of(value)
+    lines += [
+        f"{'finding':13} {found['severity']}: {found['where']}: {found['message']}  [{found['rule']}]"
+        for found in inspection.get("findings", [])
+    ] or [f"{'findings':13} none, by rules {inspection.get('rules', 'of an earlier release')}"]
+    lines += [
+        f"{'waived':13} {each['rule']} by {each['by']} until {each['end']}"
+        for each in inspection.get("waived", [])
+    ]
+    lines += [f"{'depends on':13} {name}  {version}" for name, version in _pairs(value["dependencies"])]
+    lines.append("")
+    if seen.against is None:
+        lines.append("There is no earlier approved version to compare with.")
+    else:
+        lines.append(f"Against {seen.against}: {len(seen.changes) + seen.unshown} changes")
+    lines += [_change_line(change) for change in seen.changes]
+    lines += ["", f"next     strongroom approve {model} --digest {value['digest']}"]
+    desk.show(value, *lines)
+
+
+def _change_line(change: Change) -> str:
+    if change.before is None:
+        return f"  + {change.kind:10} {change.name}  {change.after}"
+    if change.after is None:
+        return f"  - {change.kind:10} {change.name}  {change.before}"
+    return f"  ~ {change.kind:10} {change.name}  {change.before} -> {change.after}"
+
+
+def _pairs(value: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(str(name), str(version)) for name, version in sorted(value.items())]
+
+
+def approve(
+    desk: Desk,
+    model: Model,
+    reason: Reason = "",
+    digest: Annotated[
+        str | None, typer.Option(help="Only if it is this that was published, as `review` showed it.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
     """Stand for exactly the bytes that were published. Not for one's own uploads."""
-    index = desk.open().approve(model, reason, dry_run=dry_run)
+    index = desk.open().approve(model, reason, reviewed=digest, dry_run=dry_run)
     _done(desk, model, "approved", index, dry_run, f"next     strongroom serve {model.partition('@')[0]}")
 
 
@@ -142,6 +200,10 @@ def show(desk: Desk, model: Model) -> None:
     if desk.json_output:
         desk.print_json(shown)
         return
+    desk.show(shown, *_lines_of(shown))
+
+
+def _lines_of(shown: dict[str, Any]) -> list[str]:
     lines = [f"{name:13} {shown[name]}" for name in ("model", "state", "owner", "publisher", "published_at")]
     lines += [
         f"{'approved':13} by {one['approver']} at {one['approved_at']} (log record {one['log_index']})"
@@ -154,7 +216,7 @@ def show(desk: Desk, model: Model) -> None:
     for kind in ("inputs", "outputs"):
         for tensor in (shown["schema"] or {}).get(kind, []):
             lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
-    desk.show(shown, *lines)
+    return lines
 
 
 def verify(

@@ -15,11 +15,21 @@ from strongroom.flows.vault import (
 )
 from strongroom.trust import dsse
 from strongroom.trust.authority import APPROVAL_TYPE, build_approval
-from strongroom.values import Action, ModelId, State, require_reason
+from strongroom.values import Action, Digest, ModelId, State, require_reason
 
 
-def approve(vault: Vault, approver: str, model: ModelId, reason: str = "", *, dry_run: bool = False) -> int:
+def approve(
+    vault: Vault,
+    approver: str,
+    model: ModelId,
+    reason: str = "",
+    *,
+    reviewed: Digest | None = None,
+    dry_run: bool = False,
+) -> int:
     """Approve the bytes that ``model`` was published with; returns the log index.
+
+    ``reviewed``: the manifest digest that the reviewer looked at; no other is approved.
 
     Raises:
         DeniedError: the approver may not, or published this version.
@@ -40,6 +50,10 @@ def approve(vault: Vault, approver: str, model: ModelId, reason: str = "", *, dr
         )
         if known is None:
             raise InvalidError(f"{model}: no such version", hint="see: strongroom list")
+        if reviewed not in (None, known.manifest):
+            raise InvalidError(
+                f"{model}: is {known.manifest}, not what was reviewed", hint=f"see: strongroom review {model}"
+            )
         if known.state is not State.PUBLISHED:
             raise InvalidError(f"{model}: is {known.state}, not waiting for approval")
         # (2) what is approved is what was published, read and verified again now
