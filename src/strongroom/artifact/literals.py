@@ -1,4 +1,4 @@
-"""Read the few Python literals that headers are made of: strings, numbers, lists, tuples, dicts; no Python."""
+"""Read the few Python literals that headers are made of: strings, numbers, lists, tuples and dicts."""
 
 import re
 from collections.abc import Iterator

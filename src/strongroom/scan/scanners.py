@@ -5,6 +5,7 @@ from collections.abc import Callable
 from strongroom.artifact.formats import Format
 from strongroom.scan import (
     containers,
+    images,
     inert,
     keras,
     native,
@@ -13,6 +14,7 @@ from strongroom.scan import (
     skops,
     tensorflow,
     texts,
+    tokenizers,
     torch,
     torchscript,
     trees,
@@ -50,5 +52,7 @@ BY_FORMAT: dict[Format, Scanner] = {
     Format.NOTEBOOK: texts.scan_notebook,
     Format.TEXT: texts.scan_text,
     Format.EMPTY: texts.scan_empty,
+    Format.SENTENCEPIECE: tokenizers.scan_sentencepiece,
+    Format.IMAGE: images.scan_image,
     Format.EXECUTABLE: native.scan_program,
 }
