@@ -11,6 +11,7 @@ from pathlib import Path
 from strongroom.adapters.blobs.local import LocalBlobStore
 from strongroom.adapters.clock import SystemClock
 from strongroom.adapters.entropy import SystemEntropy
+from strongroom.adapters.host.python import PythonHost
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.keys.file import FileKeyProvider
@@ -18,6 +19,7 @@ from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.memory.memfd import MemfdProvider
 from strongroom.adapters.records.sql import SqlRecords
+from strongroom.adapters.vulnerabilities.local import LocalVulnerabilities
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows.establish import Founder, establish
 from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
@@ -32,6 +34,7 @@ BLOBS = "blobs"
 LOG = "log"
 JOURNALS = "journals"
 LOCKS = "locks"
+OSV = "osv"
 TRUST_ROOT = "trust.json"
 CA_CERTIFICATE = "ca.pem"
 MAX_TRUST_ROOT_BYTES = 2**20
@@ -125,6 +128,8 @@ def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vaul
         journals=LocalJournals(home / JOURNALS),
         locks=LocalLocks(home / LOCKS),
         memory=MemfdProvider(),
+        packages=PythonHost(),
+        vulnerabilities=LocalVulnerabilities(home / OSV),
         origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
     )
     if keys is not None:

@@ -15,6 +15,7 @@ from strongroom.artifact.stream import seal
 from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
+from strongroom.flows.dependencies import declare
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.quarantine import Refused, keep
 from strongroom.flows.unsealing import Progress, readable, unseal_entries
@@ -371,7 +372,7 @@ def _sign(
         created_at=moment(vault, read_authority(vault)),
         oms_digest=Digest.of(bundle),
         inspection=judged.summary(),
-        dependencies=offer.dependencies or {},
+        dependencies=declare(vault, offer.dependencies, str(inspection.format)),
     )
     envelope = sign_statement(statement, signer)
     keys = vault.require_keys()

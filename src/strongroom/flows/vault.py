@@ -15,6 +15,7 @@ from strongroom.ports import (
     CertificateAuthority,
     Clock,
     Entropy,
+    InstalledPackages,
     JournalFiles,
     KeyProvider,
     Locks,
@@ -26,6 +27,7 @@ from strongroom.ports import (
     SignerProvider,
     TlsKeys,
     Trials,
+    Vulnerabilities,
 )
 from strongroom.trust.authority import Authority
 from strongroom.trust.checkpoint import verify_checkpoint
@@ -92,6 +94,9 @@ class Vault:
     ca: CertificateAuthority | None = None
     trials: Trials | None = None
     """None where there is no sandbox to try a model in."""
+    packages: InstalledPackages | None = None
+    """What this environment has installed; None where nobody looks."""
+    vulnerabilities: Vulnerabilities | None = None
     origin: str = ""
     """Where actions come from, for the log: host name and kind of session."""
     replayed: Replayed = field(default_factory=Replayed)

@@ -48,6 +48,32 @@ class DatabaseInfo:
             "withdrawn": self.withdrawn,
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "DatabaseInfo":
+        """Return what `to_json` describes so. Raises RejectedError."""
+        match value:
+            case {
+                "format": "strongroom-osv/1",
+                "as_of": str(as_of),
+                "imported_at": str(imported_at),
+                "source": str(source),
+                "source_sha256": str(source_sha256),
+                "advisories": int(advisories),
+                "packages": int(packages),
+                "withdrawn": int(withdrawn),
+            }:
+                return cls(
+                    parse_moment(as_of),
+                    parse_moment(imported_at),
+                    source,
+                    source_sha256,
+                    advisories,
+                    packages,
+                    withdrawn,
+                )
+            case _:
+                raise RejectedError("osv: the database is damaged", hint="import it again")
+
 
 class Database:
     """A database in memory. Parsed strictly only where it is asked."""
@@ -61,12 +87,8 @@ class Database:
         """Raises RejectedError: it is not one that we wrote."""
         head, _, body = data.partition(b"\n")
         try:
-            value = json.loads(head)
-            if value.pop("format") != FORMAT:
-                raise RejectedError("osv: the database has a format that is not known")
-            as_of, imported_at = parse_moment(value.pop("as_of")), parse_moment(value.pop("imported_at"))
-            return cls(DatabaseInfo(as_of, imported_at, **value), body.splitlines())
-        except (ValueError, KeyError, TypeError, AttributeError):
+            return cls(DatabaseInfo.from_json(json.loads(head)), body.splitlines())
+        except (ValueError, RecursionError):
             raise RejectedError("osv: the database is damaged", hint="import it again") from None
 
     def find(self, name: str) -> tuple[Advisory, ...]:

@@ -12,14 +12,18 @@ from typing import Any, Self, TypeVar
 import orjson
 
 from strongroom.adapters.sources.local import LocalSource
+from strongroom.adapters.vulnerabilities.download import download, is_url
+from strongroom.adapters.vulnerabilities.sources import open_source
 from strongroom.errors import DeniedError, InvalidError, shorten
 from strongroom.flows import approve as approving
-from strongroom.flows import audit, identity, inventory, withdraw
+from strongroom.flows import audit, identity, inventory, osv, withdraw
+from strongroom.flows import bom as billing
 from strongroom.flows import doctor as doctoring
 from strongroom.flows import grant as granting
 from strongroom.flows import publish as publishing
 from strongroom.flows import quarantine as quarantining
 from strongroom.flows import rescan as rescanning
+from strongroom.flows import review as reviewing
 from strongroom.flows import waive as waiving
 from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
@@ -27,7 +31,12 @@ from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault, identity_key, moment, read_authority
-from strongroom.ports import Trials
+from strongroom.ports import BomFormat, Trials
+from strongroom.scan.bill import Bill
+from strongroom.scan.dependencies import dependencies_to_json
+from strongroom.scan.differences import Difference
+from strongroom.scan.lockfiles import MAX_LOCKFILE_BYTES, Lockfile, parse_lockfile
+from strongroom.scan.scan import Match
 from strongroom.sdk import running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
 from strongroom.settings import Settings, find_home, read_settings
@@ -38,7 +47,7 @@ from strongroom.trust.policy import Decision
 from strongroom.trust.receipt import ReceiptFacts
 from strongroom.trust.standing import QuarantineRecord
 from strongroom.trust.statement import SealStatement
-from strongroom.values import Action, ModelId, Role, parse_principal
+from strongroom.values import Action, Digest, ModelId, Role, parse_principal
 from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
 
 _Result = TypeVar("_Result")
@@ -113,18 +122,27 @@ class Strongroom:
         *,
         owner: str,
         schema: dict[str, Any] | None = None,
-        dependencies: dict[str, Any] | None = None,
+        dependencies: dict[str, Any] | str | Path | None = None,
         allow_older: bool = False,
         progress: Progress | None = None,
         dry_run: bool = False,
     ) -> publishing.Published:
-        """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`."""
+        """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`.
+
+        ``dependencies``: names and versions, or a lockfile (docs/bom.md).
+        """
         vault = self.unlock()
         vault.trials = _find_trials(self.settings)
         source = LocalSource(Path(path))
         try:
             offer = publishing.Offer(
-                ModelId.parse(model), owner, self.acting, source, schema, dependencies, allow_older
+                ModelId.parse(model),
+                owner,
+                self.acting,
+                source,
+                schema,
+                declare_dependencies(dependencies),
+                allow_older,
             )
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
@@ -136,7 +154,7 @@ class Strongroom:
         *,
         owner: str | None = None,
         schema: dict[str, Any] | None = None,
-        dependencies: dict[str, Any] | None = None,
+        dependencies: dict[str, Any] | str | Path | None = None,
         allow_older: bool = False,
         progress: Progress | None = None,
         dry_run: bool = False,
@@ -152,7 +170,7 @@ class Strongroom:
                 self.acting,
                 source,
                 schema,
-                dependencies,
+                declare_dependencies(dependencies),
                 allow_older,
                 kept.record.manifest,
             )
@@ -186,9 +204,19 @@ class Strongroom:
         """Versions that may be served; with ``outdated`` those that other rules judged."""
         return rescanning.versions_to_rescan(self.vault, outdated=outdated)
 
-    def approve(self, model: str, reason: str = "", *, dry_run: bool = False) -> int:
-        """Stand for exactly the published bytes; returns the log index."""
-        return approving.approve(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+    def review(self, model: str, *, against: str | None = None) -> reviewing.Review:
+        """What to look at before approving: the version, and what differs from an earlier one."""
+        other = ModelId.parse(against) if against is not None else None
+        return reviewing.review(self.unlock(), self.acting, ModelId.parse(model), other)
+
+    def approve(
+        self, model: str, reason: str = "", *, reviewed: str | None = None, dry_run: bool = False
+    ) -> int:
+        """Stand for exactly the published bytes, of digest ``reviewed`` if given; returns the log index."""
+        digest = Digest.parse(reviewed) if reviewed is not None else None
+        return approving.approve(
+            self.unlock(), self.acting, ModelId.parse(model), reason, reviewed=digest, dry_run=dry_run
+        )
 
     def retire(self, model: str, reason: str, *, dry_run: bool = False) -> int:
         """Take a version out of service."""
@@ -209,6 +237,78 @@ class Strongroom:
     def verify(self, model: str, *, full: bool = False, progress: Progress | None = None) -> SealStatement:
         """Check a stored version; ``full`` also decrypts and compares every SHA-256."""
         return verify_version(self.unlock(), self.acting, ModelId.parse(model), full=full, progress=progress)
+
+    # -- what models are made of -----------------------------------------------------------------------
+
+    def bom(self, model: str, *, signed: bool = False, vulnerabilities: bool = False) -> bytes:
+        """The bill of materials of a version, CycloneDX JSON; ``signed``: in an envelope, by this home.
+
+        ``vulnerabilities``: with what the vulnerability database knows today, which nobody signs.
+        """
+        wanted = ModelId.parse(model)
+        if signed and vulnerabilities:
+            raise InvalidError("bom: what is known today is not signed", hint="ask for one of the two")
+        if signed:
+            return billing.sign_bom(self.unlock(), self.acting, wanted, _bom_format())
+        return self._reading(lambda vault: self._bom(vault, wanted, vulnerabilities))
+
+    def _bom(self, vault: Vault, model: ModelId, vulnerabilities: bool) -> bytes:
+        known = osv.vulnerabilities_of(vault, self.acting, model) if vulnerabilities else None
+        return billing.bom(vault, self.acting, model, _bom_format(), known)
+
+    def bill(self, model: str) -> Bill:
+        """What a bill of materials is written from."""
+        return billing.build_bill(self.show(model))
+
+    def bom_diff(self, model: str, lockfile: str | Path | None = None) -> Sequence[Difference]:
+        """In what this machine, or the one that a lockfile describes, is not what was declared."""
+        given = read_lockfile(Path(lockfile)) if lockfile is not None else None
+        wanted = ModelId.parse(model)
+        return self._reading(lambda vault: billing.diff_bom(vault, self.acting, wanted, given))
+
+    def verify_bom(self, path: str | Path) -> billing.VerifiedBom:
+        """Check a bill of materials against the keys and versions of this home."""
+        data = read_file(Path(path), MAX_JSON_FILE_BYTES)
+        return self._reading(lambda vault: billing.verify_bom(vault, self.acting, data, _bom_format()))
+
+    def osv_import(
+        self,
+        source: str | Path,
+        *,
+        sha256: str | None = None,
+        allow_older: bool = False,
+        insecure_http: bool = False,
+        dry_run: bool = False,
+    ) -> osv.Imported:
+        """Replace the vulnerability database by a file, a folder, or what an https address gives."""
+        vault = self.unlock()
+        opened = (
+            download(str(source), self.home, sha256, insecure_http=insecure_http)
+            if is_url(str(source))
+            else open_source(Path(source), sha256)
+        )
+        try:
+            return osv.import_database(vault, self.acting, opened, allow_older=allow_older, dry_run=dry_run)
+        finally:
+            opened.close()
+
+    def osv_status(self) -> osv.DatabaseStatus | None:
+        """What the vulnerability database holds and how old it is; None if there is none."""
+        return osv.database_status(self.vault)
+
+    def check_dependencies(
+        self, model: str | None = None, *, lockfile: str | Path | None = None
+    ) -> Sequence[Match]:
+        """What is known against a version's packages, a lockfile's, or, without either, Strongroom's own."""
+        if model is not None and lockfile is not None:
+            raise InvalidError("osv: give a model or a lockfile, not both")
+        if lockfile is not None:
+            given = read_lockfile(Path(lockfile))
+            return osv.check_lockfile(self.vault, given, Path(lockfile).name)
+        if model is None:
+            return osv.check_own(self.vault)
+        wanted = ModelId.parse(model)
+        return self._reading(lambda vault: osv.check_version(vault, self.acting, wanted))
 
     # -- people ----------------------------------------------------------------------------------------
 
@@ -433,6 +533,42 @@ def verify_receipt(
         evidence = read_json(Path(evidence))
     path = Path(trust_root) if trust_root is not None else find_home(None) / TRUST_ROOT
     return verify_evidence(evidence, TrustRoot.parse(read_file(path, MAX_JSON_FILE_BYTES)))
+
+
+def verify_bom(path: str | Path, trust_root: str | Path) -> billing.VerifiedBom:
+    """Check a signed bill of materials offline, with the ``trust.json`` of the home that signed it.
+
+    Raises:
+        RejectedError: it is not signed, a signature does not hold, or it fits no schema.
+    """
+    data = read_file(Path(path), MAX_JSON_FILE_BYTES)
+    root = TrustRoot.parse(read_file(Path(trust_root), MAX_JSON_FILE_BYTES))
+    return billing.verify_foreign_bom(data, root.signing_keys, _bom_format())
+
+
+def declare_dependencies(given: dict[str, Any] | str | Path | None) -> dict[str, Any] | None:
+    """Return the form for the signed statement of names and versions, or of a lockfile.
+
+    Raises:
+        InvalidError: it is no list of packages.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        return dependencies_to_json(read_lockfile(Path(given)).dependencies)
+    return dependencies_to_json(parse_lockfile(orjson.dumps(given)).dependencies) if given else None
+
+
+def read_lockfile(path: Path) -> Lockfile:
+    """Return the packages that a lockfile names. Raises InvalidError."""
+    return parse_lockfile(read_file(path, MAX_LOCKFILE_BYTES), path.name)
+
+
+def _bom_format() -> BomFormat:
+    """Loaded when it is first asked for: its schemas and their checker are many modules."""
+    from strongroom.adapters.bom.cyclonedx import CycloneDx
+
+    return CycloneDx()
 
 
 def read_json(path: Path) -> Any:
