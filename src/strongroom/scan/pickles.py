@@ -1,8 +1,133 @@
-"""Pickles and joblib files: every global and call, by symbolic execution against exact allow-lists."""
+"""Pickles and joblib files: every name and call, by symbolic execution against exact allow-lists."""
 
 from strongroom.errors import RejectedError
+from strongroom.scan import pickle_rules, torch_legacy
+from strongroom.scan.pickle_graph import require_bounded
+from strongroom.scan.pickle_judge import Persist, PickleJudge
+from strongroom.scan.pickle_machine import Budget, Machine
+from strongroom.scan.pickle_tape import Tape
+from strongroom.scan.pickle_values import Long
+from strongroom.scan.place import Place
 from strongroom.scan.scan import Content, Scan
+
+RULES = pickle_rules.RULES
+
+MAX_STREAMS = 1000
+"""Pickles written one after the other into a file."""
+MAX_OBJECT_ARRAYS = 20
+"""Arrays of objects within arrays of objects, each a pickle of its own."""
+MAX_INSIDE_BYTES = 256 * 2**20
+
+
+class PickleReader:
+    """Reads the streams of one file in order, with one judge and one budget for all."""
+
+    def __init__(self, scan: Scan, content: Content, persist: Persist | None = None) -> None:
+        self.tape = Tape(content.read_at, content.size_bytes)
+        self.judge = PickleJudge(scan, content.place, self.tape, persist, self._nested)
+        self._budget = Budget()
+        self._depth = 0
+        self._machine: Machine | None = None
+
+    @property
+    def at(self) -> int:
+        """Byte of the opcode that ran last."""
+        return self._machine.at if self._machine is not None else 0
+
+    def read(self) -> object:
+        """Return what the next stream leaves. Raises RejectedError where it breaks."""
+        machine = self._machine = Machine(self.tape, self.judge, self._budget)
+        value = machine.run()
+        require_bounded(machine.nodes)
+        return value
+
+    def _nested(self) -> None:
+        outer = self._machine
+        if outer is not None:
+            outer.end_frame()
+            outer.settle()
+        if self._depth >= MAX_OBJECT_ARRAYS:
+            raise RejectedError("arrays of objects within arrays of objects, too deep")
+        self._depth += 1
+        self.read()
+        self._depth -= 1
+        self._machine = outer
+        if outer is not None:
+            outer.resume()
 
 
 def scan_pickle(scan: Scan, content: Content) -> None:
-    raise RejectedError("is not scanned yet")
+    """Judge a file that begins with a pickle: streams of it, joblib's arrays between, or an old PyTorch file."""
+    reader = PickleReader(scan, content)
+    judge = reader.judge
+    try:
+        value = reader.read()
+        if value == torch_legacy.MAGIC:
+            torch_legacy.read_streams(reader)
+        else:
+            _read_further(reader)
+    except RejectedError as error:
+        judge.broke(reader.at, error.message)
+    finally:
+        judge.report()
+    judge_inside(scan, content, judge)
+    if any(not array.is_padded for array in judge.arrays):
+        _read_as_plain(scan, content)
+
+
+def _read_further(reader: PickleReader) -> None:
+    streams = 1
+    while reader.tape.remaining_bytes:
+        streams += 1
+        if streams > MAX_STREAMS:
+            raise RejectedError(f"more than {MAX_STREAMS} pickles in one file")
+        reader.read()
+
+
+def judge_inside(scan: Scan, content: Content, judge: PickleJudge) -> None:
+    """Judge strings of bytes that allowed calls read as a format of their own, and note pickles among the rest."""
+    for kind, value, offset in judge.inside:
+        data = _bytes_of(content, value)
+        scan.descend_bytes(data, content.place.at(offset).enter(f"{kind} model"))
+    for where, size_bytes in judge.suspects:
+        names = _find_harmful(scan, content, where, size_bytes)
+        if names:
+            scan.add(pickle_rules.INSIDE, content.place.at(where), f"a string that is a pickle: {names[0]}")
+
+
+def _bytes_of(content: Content, value: object) -> bytes:
+    if isinstance(value, Long) and value.size_bytes >= 0:
+        if value.size_bytes > MAX_INSIDE_BYTES:
+            raise RejectedError(f"a model of more than {MAX_INSIDE_BYTES} bytes inside a pickle")
+        return content.read_at(value.offset, value.size_bytes)
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    raise RejectedError("a model inside a pickle that is not written out")
+
+
+def _find_harmful(scan: Scan, content: Content, where: int, size_bytes: int) -> list[str]:
+    """Return what a string would do if it were loaded."""
+    data = content.read_at(where, size_bytes)
+    part = Content(lambda offset, size: data[offset : offset + size], size_bytes, Place(""))
+    silent = Scan({}, scan.judge, lambda scan, text, place: None)
+    reader = PickleReader(silent, part)
+    try:
+        reader.read()
+    except RejectedError:
+        pass
+    return reader.judge.harmful()
+
+
+def _read_as_plain(scan: Scan, content: Content) -> None:
+    """Report what a reader that does not know joblib would run: it takes the bytes of an array for opcodes."""
+    silent = Scan({}, scan.judge, lambda scan, text, place: None)
+    reader = PickleReader(silent, content)
+    reader.judge.skips_arrays = False
+    try:
+        reader.read()
+    except RejectedError:
+        pass
+    for message in reader.judge.harmful():
+        scan.add(pickle_rules.MALFORMED, content.place, f"read without joblib, the file {message}")

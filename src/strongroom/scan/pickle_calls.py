@@ -1,0 +1,222 @@
+"""Checks of the arguments of allowed calls, and of the state of allowed objects. Each returns why not, or nothing."""
+
+import re
+
+from strongroom.scan import pickle_numpy, torch_calls
+from strongroom.scan.pickle_globals import Use
+from strongroom.scan.pickle_patterns import (
+    KINDS,
+    OTHER_ARGUMENTS,
+    Call,
+    Check,
+    Data,
+    StateCheck,
+    fact_of,
+    fits,
+    is_refused,
+)
+from strongroom.scan.pickle_values import Dict, Global, Long, Made, Tuple, is_data, is_global, is_text
+
+MAX_PATTERN_CHARS = 1000
+"""Of a regular expression: it is compiled on loading."""
+
+
+def check_call(call: Call, check: str) -> str:
+    """Return why the call is not allowed, or an empty text."""
+    special = _CALLS.get(check)
+    if special is not None:
+        return special(call)
+    return "" if fits(call.args, check) else OTHER_ARGUMENTS
+
+
+# Python -----------------------------------------------------------------------------------------------
+
+_BASES = {
+    "builtins.object": "none", "builtins.dict": "dict", "builtins.list": "list", "builtins.tuple": "tuple",
+    "builtins.set": "set|list", "builtins.str": "str", "builtins.int": "int", "builtins.float": "num",
+}  # fmt: skip
+_FACTORIES = ("list", "dict", "int", "float", "str", "set", "tuple", "bool")
+_FRACTION = re.compile(r"-?[0-9]{1,1000}(?:/[0-9]{1,1000})?", re.ASCII)
+_ATTRIBUTES = re.compile(r"[A-Za-z][A-Za-z0-9_.]*", re.ASCII)
+_ENCODINGS = frozenset({"latin1", "latin-1", "utf-8", "utf8", "ascii"})
+
+
+def _reconstructor(call: Call) -> str:
+    """copyreg._reconstructor(cls, base, state): base.__new__(cls, state), and base.__init__ unless object."""
+    if len(call.args) != 3:
+        return OTHER_ARGUMENTS
+    made, base, state = call.args
+    kind = _BASES.get(str(base)) if isinstance(base, Global) else None
+    if not KINDS["class"](made) or kind is None or not fits([state], kind):
+        return OTHER_ARGUMENTS
+    call.maker = made if isinstance(made, Global) else None
+    return ""
+
+
+def _encode(call: Call) -> str:
+    if len(call.args) not in (1, 2) or not is_text(call.args[0]):
+        return OTHER_ARGUMENTS
+    encoding = call.args[1] if len(call.args) == 2 else "utf-8"
+    if encoding not in _ENCODINGS or not isinstance(encoding, str):
+        return OTHER_ARGUMENTS
+    text = call.args[0]
+    if isinstance(text, str):
+        try:
+            call.constant = text.encode(encoding)
+        except UnicodeEncodeError:
+            return "with text that has no such encoding"
+    elif isinstance(text, Long):
+        call.constant = Long(text.offset, -1, False)
+    return ""
+
+
+def _default_dict(call: Call) -> str:
+    if not call.args:
+        return ""
+    factory = call.args[0]
+    is_factory = factory is None or is_global(factory, *(f"builtins.{name}" for name in _FACTORIES))
+    is_factory = is_factory or is_global(factory, "collections.OrderedDict", "collections.Counter")
+    return "" if is_factory and len(call.args) == 1 else "with a factory that is not a plain container"
+
+
+def _byte_array(call: Call) -> str:
+    if not fits(call.args, "bytes?,str?") or (len(call.args) == 1 and not is_data(call.args[0])):
+        return OTHER_ARGUMENTS
+    call.fact = Data(call.args[0] if call.args else b"")
+    return ""
+
+
+def _fraction(call: Call) -> str:
+    if fits(call.args, "int,int"):
+        return ""
+    text = call.args[0] if len(call.args) == 1 else None
+    return "" if isinstance(text, str) and _FRACTION.fullmatch(text) else OTHER_ARGUMENTS
+
+
+def _attributes(call: Call) -> str:
+    named = call.args and all(
+        isinstance(name, str) and _ATTRIBUTES.fullmatch(name) and "._" not in name for name in call.args
+    )
+    return "" if named else "with names that are not plain attributes"
+
+
+def _pattern(call: Call) -> str:
+    if not fits(call.args, "str|bytes,int"):
+        return OTHER_ARGUMENTS
+    short = isinstance(call.args[0], str | bytes) and len(call.args[0]) <= MAX_PATTERN_CHARS
+    return "" if short else "with a regular expression that is too long"
+
+
+def _enum_member(call: Call) -> str:
+    """getattr(Enum, "NAME"): how Python 3.11 pickles a member of an enumeration."""
+    if len(call.args) == 2:
+        owner, name = call.args
+        is_enum = isinstance(owner, Global) and owner.allowed is not None and owner.allowed.use is Use.ENUM
+        if is_enum and isinstance(name, str) and name.isidentifier() and not name.startswith("_"):
+            return ""
+    return "for something that is not a member of an allowed enumeration"
+
+
+def _none_type(call: Call) -> str:
+    return "" if call.args == [None] else OTHER_ARGUMENTS
+
+
+def _is_inert_function(value: object) -> bool:
+    return isinstance(value, Global) and value.allowed is not None and value.allowed.use is not Use.CALL
+
+
+def _partial(call: Call) -> str:
+    if len(call.args) == 1 and (_is_inert_function(call.args[0]) or is_refused(call.args[0])):
+        return ""
+    return "of something that is not an allowed function"
+
+
+def _partial_state(made: Made, state: object) -> str:
+    if isinstance(state, Tuple) and len(state.items) == 4:
+        function, args, named, own = state.items
+        if _is_inert_function(function) and fits([args, named, own], "tuple,dict,dict|none"):
+            return ""
+    return "whose function is not an allowed one"
+
+
+# pandas -----------------------------------------------------------------------------------------------
+
+
+def _new_index(call: Call) -> str:
+    """_new_Index(cls, {...}): cls.__new__(cls, **named)."""
+    if fits(call.args, "class,dict") or fits(call.args, "class,dict,any"):
+        owner = call.args[0]
+        if isinstance(owner, Global) and owner.module.startswith("pandas"):
+            call.maker = owner
+            return ""
+    return OTHER_ARGUMENTS
+
+
+# models with a library of their own --------------------------------------------------------------------
+
+
+def _no_arguments(call: Call) -> str:
+    return "" if not call.args else "with arguments, which would open a file"
+
+
+def _booster_state(made: Made, state: object) -> str:
+    """XGBoost reads the buffer, LightGBM the text; a number would be taken for an address in memory."""
+    if not isinstance(state, Dict) or state.is_partial:
+        return "with a state that is none of a booster"
+    for name in ("handle", "_handle"):
+        handle = state.entries.get(name)
+        content = fact_of(handle)
+        if handle is None or is_text(handle) or is_data(handle) or isinstance(content, Data):
+            continue
+        return "whose model is not a string"
+    return ""
+
+
+_CALLS: dict[str, Check] = {
+    **pickle_numpy.CALLS,
+    **torch_calls.CALLS,
+    "reconstructor": _reconstructor,
+    "encode": _encode,
+    "ordered-dict": lambda call: "" if fits(call.args, "list|tuple|dict?") else OTHER_ARGUMENTS,
+    "counter": lambda call: "" if fits(call.args, "list|tuple|dict?") else OTHER_ARGUMENTS,
+    "default-dict": _default_dict,
+    "deque": lambda call: "" if fits(call.args, "list|tuple?,int|none?") else OTHER_ARGUMENTS,
+    "collection": lambda call: "" if fits(call.args, "list|tuple|set|dict?") else OTHER_ARGUMENTS,
+    "byte-array": _byte_array,
+    "fraction": _fraction,
+    "attributes": _attributes,
+    "pattern": _pattern,
+    "enum-member": _enum_member,
+    "none-type": _none_type,
+    "partial": _partial,
+    "new-index": _new_index,
+    "xgboost-booster": _no_arguments,
+    "lightgbm-booster": _no_arguments,
+    "joblib-array": _no_arguments,
+}
+_STATES: dict[str, StateCheck] = {
+    **pickle_numpy.STATES,
+    **torch_calls.STATES,
+    "partial": _partial_state,
+    "xgboost-booster": _booster_state,
+    "lightgbm-booster": _booster_state,
+}
+_STATEFUL = frozenset({"reconstructor", "cython", "class-of-module", "new-index", "bit-generator", "generator"})
+
+
+def check_state(made: Made, state: object) -> str:
+    """Return why this state may not be given to this object, or an empty text."""
+    if made.maker is None or made.maker.allowed is None:
+        return ""
+    allowed = made.maker.allowed
+    special = _STATES.get(allowed.check)
+    if special is not None:
+        return special(made, state)
+    if allowed.use in (Use.ENUM, Use.HOLD) or (allowed.use is Use.CALL and allowed.check not in _STATEFUL):
+        return "which is not an object of its own"
+    if isinstance(state, Tuple) and len(state.items) == 2 and isinstance(state.items[1], Dict):
+        if any(name.startswith("__") for name in state.items[1].entries):
+            return "by attributes that belong to its class"
+    return ""
+
+

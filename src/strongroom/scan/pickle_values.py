@@ -1,0 +1,135 @@
+"""What a pickle builds, as far as it matters: literal constants, names, containers and the results of calls."""
+
+from collections.abc import Iterable
+
+from strongroom.scan.pickle_globals import Allowed
+
+MAX_LITERAL_BYTES = 1024
+"""Longer strings are not kept: where they lie is."""
+MAX_ENTRIES = 1024
+"""Of a dictionary, looked up by name; no state that is checked has as many."""
+
+
+class Value:
+    """Something that refers to other things or was imported; plain constants stand for themselves."""
+
+    __slots__ = ()
+
+
+class Long:
+    """A string too long to keep: its place and length in the file."""
+
+    __slots__ = ("is_text", "offset", "size_bytes")
+
+    def __init__(self, offset: int, size_bytes: int, is_text: bool) -> None:
+        self.offset, self.size_bytes, self.is_text = offset, size_bytes, is_text
+
+
+class Global(Value):
+    """A name that the pickle imports, and what it is allowed to be used for, if anything."""
+
+    __slots__ = ("allowed", "module", "name")
+
+    def __init__(self, module: str, name: str, allowed: Allowed | None) -> None:
+        self.module, self.name, self.allowed = module, name, allowed
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class Node(Value):
+    """Something that may hold others; ``kids`` are those of them that are not constants."""
+
+    __slots__ = ("kids",)
+    is_container = True
+    """Whether looking at it (repr, ==, hash) looks into it, again for every reference."""
+
+    def __init__(self) -> None:
+        self.kids: list[Value] = []
+
+    def hold(self, values: Iterable[object]) -> list[Value]:
+        """Remember what it refers to, and return that."""
+        kids = [value for value in values if isinstance(value, Value)]
+        if kids:
+            self.kids += kids
+        return kids
+
+
+class Tuple(Node):
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[object]) -> None:
+        super().__init__()
+        self.items = items
+
+
+class List(Node):
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size = 0
+
+
+class Set(Node):
+    __slots__ = ()
+
+
+class Dict(Node):
+    """``entries`` are those under literal names, the first MAX_ENTRIES of them, the last of each name."""
+
+    __slots__ = ("entries", "is_partial")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: dict[str, object] = {}
+        self.is_partial = False
+
+    def set(self, key: object, value: object) -> None:
+        if not isinstance(key, str):
+            return
+        if len(self.entries) < MAX_ENTRIES or key in self.entries:
+            self.entries[key] = value
+        else:
+            self.is_partial = True
+
+
+class Made(Node):
+    """The result of a call: an instance, most often. ``fact`` is what a check learned about it."""
+
+    __slots__ = ("fact", "maker", "state")
+
+    def __init__(self, maker: Global | None, fact: object = None) -> None:
+        super().__init__()
+        self.maker = maker
+        """The class or function; none if the call was refused, after which nothing matters."""
+        self.fact = fact
+        self.state: object = None
+
+    @property
+    def is_container(self) -> bool:  # type: ignore[override]
+        return self.maker is not None and self.maker.allowed is not None and self.maker.allowed.is_container
+
+
+class Mark:
+    """Nothing pickles to this."""
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) or (isinstance(value, Long) and value.is_text)
+
+
+def is_data(value: object) -> bool:
+    return isinstance(value, bytes) or (isinstance(value, Long) and not value.is_text)
+
+
+def size_of(value: object) -> int:
+    """Return the length of a string of bytes, -1 if it is not known."""
+    if isinstance(value, bytes):
+        return len(value)
+    return value.size_bytes if isinstance(value, Long) else -1
+
+
+def is_global(value: object, *names: str) -> bool:
+    """Say whether this is one of the names, each written ``module.name``, and allowed at all."""
+    return isinstance(value, Global) and value.allowed is not None and str(value) in names
