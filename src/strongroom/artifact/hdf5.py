@@ -94,7 +94,8 @@ def _read_superblock(file: Hdf5Bytes) -> tuple[int, tuple[int, int] | None]:
         head.take(9 + (4 if version == 1 else 0))
         addresses = [head.number(8) for _ in range(4)]
         base, end, driver = addresses[0], addresses[2], addresses[3]
-        name, root, cached = head.number(8), head.number(8), head.number(4)
+        head.take(8)
+        root, cached = head.number(8), head.number(4)
         head.take(4)
         _require_whole(file, base, end, driver)
         return root, _cached_symbols(cached, head.take(16))
@@ -184,7 +185,7 @@ class _Walk:
             order = cursor.number(8) if flags & 2 else UNDEFINED
             if heap != UNDEFINED:
                 stored += read_dense(self._file, heap, (names, order), _ATTRIBUTE_RECORDS)
-        attributes = tuple(read_attribute(self._file, data, self._type_at) for data in stored)
+        attributes = tuple(read_attribute(data, self._type_at) for data in stored)
         if len({attribute.name for attribute in attributes}) != len(attributes):
             raise RejectedError("an attribute is given twice")
         return attributes

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from strongroom.artifact.hdf5_bytes import Cursor, Hdf5Bytes
+from strongroom.artifact.hdf5_bytes import Cursor
 from strongroom.artifact.hdf5_headers import TYPE, Message
 from strongroom.artifact.hdf5_heaps import GlobalHeaps
 from strongroom.artifact.hdf5_types import ElementType, Extent, Kind, parse_extent
@@ -57,7 +57,7 @@ def read_values(element: ElementType, count: int, data: bytes, heaps: GlobalHeap
         yield from read_values(base, count * (size // base.size_bytes), data, heaps)
 
 
-def read_attribute(file: Hdf5Bytes, data: bytes, type_at: TypeReader) -> Attribute:
+def read_attribute(data: bytes, type_at: TypeReader) -> Attribute:
     """Return the attribute of a message.
 
     Raises:

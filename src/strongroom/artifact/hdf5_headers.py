@@ -120,8 +120,7 @@ class _Blocks:
         self._starts: set[int] = set()
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        for span in self._spans:  # grows while it is walked
-            yield span
+        yield from self._spans  # grows while it is walked
 
     def add(self, start: int, size: int) -> None:
         if start in self._starts or len(self._spans) >= MAX_CONTINUATIONS:

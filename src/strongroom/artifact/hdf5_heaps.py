@@ -1,4 +1,4 @@
-"""Heaps of HDF5: local ones hold names of old groups, global ones texts, fractal ones links and attributes."""
+"""Heaps of HDF5: local ones hold names of old groups, global ones texts, fractal ones links and more."""
 
 from strongroom.artifact.hdf5_bytes import UNDEFINED, Cursor, Hdf5Bytes
 from strongroom.artifact.hdf5_trees import read_records
