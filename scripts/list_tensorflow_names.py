@@ -1,4 +1,4 @@
-# ruff: noqa: E501, SLF001, SIM905 - lists of names
+# ruff: noqa: E501 - lists of names
 """Write src/strongroom/scan/tensorflow_names.py: the operators of TensorFlow that only compute.
 
 Run it where tensorflow is installed. What is left out here is refused in models; what TensorFlow adds later is

@@ -19,34 +19,14 @@ from strongroom.scan.tensorflow_names import is_inert
 
 _ALL_CLASSES = frozenset().union(*names.CLASSES.values())
 _ALL_FUNCTIONS = frozenset().union(*names.FUNCTIONS.values())
-_DATA = frozenset(
-    [
-        "__keras_tensor__",
-        "__tensor__",
-        "__numpy__",
-        "__bytes__",
-        "__ellipsis__",
-        "__slice__",
-        "__tuple__",
-        "__complex__",
-        "TensorShape",
-        "TypeSpec",
-        "NoneType",
-    ]
+_DATA = parse_names(
+    "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __complex__ TensorShape "
+    "TypeSpec NoneType"
 )
 """Values that JSON has no form for."""
 _TYPE_SPECS = frozenset({"TensorSpec", "RaggedTensorSpec", "SparseTensorSpec"})
 _CODE_LAYERS = parse_names(
-    [
-        "TFSMLayer",
-        "TorchModuleWrapper",
-        "FlaxLayer",
-        "JaxLayer",
-        "KerasLayer",
-        "ModuleWrapper",
-        "ClassMethod",
-        "InstanceMethod",
-    ]
+    "TFSMLayer TorchModuleWrapper FlaxLayer JaxLayer KerasLayer ModuleWrapper ClassMethod InstanceMethod"
 )
 _KERAS = re.compile(r"(?:tf_keras|(?:tensorflow\.(?:python\.)?)?keras)(?=\.|$)")
 _BY_SUFFIX = {
