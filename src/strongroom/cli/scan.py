@@ -16,8 +16,8 @@ from strongroom.cli.models import show_published
 from strongroom.cli.people import parse_duration
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows.rescan import Rescanned
-from strongroom.scan.catalogue import RULES, RULES_VERSION
 from strongroom.scan.report_json import report_to_json, rule_to_json
+from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.sarif import report_to_sarif
 from strongroom.scan.upload import Report, Verdict
 from strongroom.sdk import running
@@ -191,6 +191,8 @@ def resubmit(
 
 def rules(desk: Desk) -> None:
     """Every rule with its severity, what it is for, and whether it may be waived."""
+    from strongroom.scan.catalogue import RULES  # all scanners, which other commands do not need
+
     known = sorted(RULES.values(), key=lambda rule: rule.id)
     if desk.json_output:
         desk.print_json({"version": RULES_VERSION, "rules": [rule_to_json(rule) for rule in known]})

@@ -32,8 +32,8 @@ from strongroom.flows.vault import (
 )
 from strongroom.guard.schema import Schema
 from strongroom.ports import ModelSource, Trial
-from strongroom.scan.catalogue import RULES_VERSION
 from strongroom.scan.place import Place
+from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.scan import Match
 from strongroom.scan.unread import NOT_PUBLISHABLE
 from strongroom.scan.upload import Report, Verdict, scan_upload

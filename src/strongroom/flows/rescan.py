@@ -7,7 +7,7 @@ from strongroom.flows import layout
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.unsealing import readable, unwrap_data_key
 from strongroom.flows.vault import Vault, build_event, moment, read_authority, record, require_permission
-from strongroom.scan.catalogue import RULES_VERSION
+from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.upload import Report, Verdict, scan_upload
 from strongroom.trust.authority import VersionRecord
 from strongroom.values import Action, ModelId, State

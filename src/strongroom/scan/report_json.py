@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from strongroom.scan.catalogue import RULES_VERSION
-from strongroom.scan.rule import Rule
+from strongroom.scan.rule import RULES_VERSION, Rule
 from strongroom.scan.scan import Match
 from strongroom.scan.upload import Report
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from strongroom.values import Severity
 
+RULES_VERSION = "2026.11.1"
+"""Raised with every change of what is refused or reported: what older rules judged is judged again."""
+
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 
 

@@ -6,8 +6,7 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 from typing import Any
 from urllib.parse import quote
 
-from strongroom.scan.catalogue import RULES_VERSION
-from strongroom.scan.rule import Rule
+from strongroom.scan.rule import RULES_VERSION, Rule
 from strongroom.scan.scan import Match
 from strongroom.scan.upload import Report, Verdict
 from strongroom.values import Severity

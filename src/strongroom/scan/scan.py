@@ -7,7 +7,6 @@ from strongroom.artifact.formats import Format, identify
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
 from strongroom.scan.place import Place
-from strongroom.scan.redaction import redact, redact_place
 from strongroom.scan.rule import Rule
 from strongroom.values import Digest, Finding, Severity
 
@@ -112,6 +111,8 @@ class Scan:
             self.dropped += 1
             return
         self._seen.add(key)
+        from strongroom.scan.redaction import redact, redact_place  # its patterns take a while to compile
+
         self.matches.append(Match(rule, redact_place(place), redact(message), redact(fix)))
 
     def text(self, text: str, place: Place) -> None:

@@ -7,10 +7,8 @@ from enum import StrEnum
 from strongroom.artifact.formats import Format, detect_format, identify
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
-from strongroom.scan import scanners
 from strongroom.scan.place import Place
 from strongroom.scan.scan import Content, Match, Scan, Source
-from strongroom.scan.secrets import judge_text
 from strongroom.scan.unread import DISGUISED, MALFORMED, UNKNOWN
 from strongroom.values import Severity
 
@@ -131,7 +129,9 @@ def join_parts(entries: Mapping[str, Source], parts: Sequence[Part]) -> Report:
 
 def judge(scan: Scan, content: Content, found: Format) -> None:
     """Look at content of a known format; what cannot be read to its end is a match, never a pass."""
-    scanner = scanners.BY_FORMAT.get(found)
+    from strongroom.scan.scanners import BY_FORMAT  # their parsers are loaded when first needed, not before
+
+    scanner = BY_FORMAT.get(found)
     if scanner is None:
         scan.add(UNKNOWN, content.place, f"is {found}, which is not scanned")
         return
@@ -143,6 +143,13 @@ def judge(scan: Scan, content: Content, found: Format) -> None:
         scan.add(MALFORMED, content.place, "is nested too deeply")
     except MemoryError:
         scan.add(MALFORMED, content.place, "needs more memory than a scan may take")
+
+
+def judge_text(scan: Scan, text: str, place: Place) -> None:
+    """Look at text that was extracted from a model or lies beside it."""
+    from strongroom.scan.secrets import judge_text
+
+    judge_text(scan, text, place)
 
 
 def _detect(scan: Scan, path: str, read_at: ReadAt, size_bytes: int) -> Format:

@@ -46,6 +46,9 @@ def scan_parts(
 
     ``begin`` is called once they run, and may start threads; what it returns hears of each path that is done.
     """
+    import strongroom.scan.scanners  # before the children are forked, so that it is loaded once
+    import strongroom.scan.secrets  # noqa: F401
+
     waiting = sorted(entries, key=lambda path: entries[path][1])  # the largest first: taken from the end
     children: list[_Child] = []
     parts: list[Part] = []
