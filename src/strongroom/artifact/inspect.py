@@ -23,11 +23,11 @@ _ENGINE_SETTINGS = "ort_config"
 _EXTERNAL_REFUSED = frozenset(Format) - {Format.UNKNOWN, *_COMPANIONS}
 _EXPORT_TREES = "export the model to ONNX with onnxmltools"
 _FIXES = {
-    Format.PICKLE: "it runs code when it is loaded; export the model to ONNX, for scikit-learn with skl2onnx",
-    Format.TORCH: "its pickle runs code; use torch.onnx.export, or save the weights as safetensors",
-    Format.KERAS: "it can contain code (Lambda layers); export it to ONNX with tf2onnx",
-    Format.HDF5: "it can contain code (Lambda layers); export it to ONNX with tf2onnx",
-    Format.TENSORFLOW: "its graphs can read and write files; export it to ONNX with tf2onnx",
+    Format.PICKLE: "it runs code when it is loaded; make ONNX of it: strongroom convert",
+    Format.TORCH: "its pickle runs code; make ONNX of it: strongroom convert, or torch.onnx.export",
+    Format.KERAS: "it can contain code (Lambda layers); make ONNX of it: strongroom convert, or tf2onnx",
+    Format.HDF5: "it can contain code (Lambda layers); make ONNX of it: strongroom convert, or tf2onnx",
+    Format.TENSORFLOW: "its graphs can read and write files; make ONNX of it: strongroom convert, or tf2onnx",
     Format.NUMPY: "it may hold pickled objects; save the arrays as safetensors",
     Format.NPZ: "it may hold pickled objects; save the arrays as safetensors",
     Format.ORT: "it is compiled for one engine; publish the ONNX model that it was made from",
