@@ -166,7 +166,7 @@ def detect_format(read_at: ReadAt, size_bytes: int, path: str) -> Format:
         if found is Format.UNKNOWN and Format.ONNX in expected:
             read_onnx(read_at, size_bytes, path)  # says what is wrong with it
         raise RejectedError(
-            f"entry {shorten(path)}: the name says {min(expected)}, the content is {found}",
+            f"entry {shorten(path)}: the name says {_any_of(expected)}, the content is {found}",
             hint="give the file the name of what it is, or export it again",
         )
     hidden = _find_hidden(File(read_at, size_bytes, read_at(0, HEAD_BYTES)), found)
@@ -192,6 +192,10 @@ def identify(read_at: ReadAt, size_bytes: int) -> Format:
     if text is not None:
         return _kind_of_text(text)
     return Format.EXECUTABLE if structures.is_bytecode(file) else Format.UNKNOWN
+
+
+def _any_of(formats: frozenset[Format]) -> str:
+    return " or ".join(sorted(formats - {Format.UNKNOWN, Format.EMPTY}))
 
 
 def _find_hidden(file: File, found: Format) -> str:
