@@ -11,6 +11,7 @@ from strongroom.errors import InvalidError
 from strongroom.flows.inventory import Listed, shown_to_json
 from strongroom.flows.publish import Published
 from strongroom.flows.review import Change
+from strongroom.scan.dependencies import flatten_dependencies
 from strongroom.sdk import running
 from strongroom.sdk.home import read_json
 from strongroom.values import ModelId
@@ -115,7 +116,10 @@ def review(
         f"{'waived':13} {each['rule']} by {each['by']} until {each['end']}"
         for each in inspection.get("waived", [])
     ]
-    lines += [f"{'depends on':13} {name}  {version}" for name, version in _pairs(value["dependencies"])]
+    lines += [
+        f"{'depends on':13} {name}  {version}"
+        for name, version in sorted(flatten_dependencies(value["dependencies"]).items())
+    ]
     lines.append("")
     if seen.against is None:
         lines.append("There is no earlier approved version to compare with.")
@@ -132,10 +136,6 @@ def _change_line(change: Change) -> str:
     if change.after is None:
         return f"  - {change.kind:10} {change.name}  {change.before}"
     return f"  ~ {change.kind:10} {change.name}  {change.before} -> {change.after}"
-
-
-def _pairs(value: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(str(name), str(version)) for name, version in sorted(value.items())]
 
 
 def approve(

@@ -39,6 +39,7 @@ from strongroom.trust.fold import OSV_DATABASE
 from strongroom.values import Action, Digest, ModelId
 
 IMPORT_LOCK = "osv"
+MAX_SOURCE_CHARS = 300
 OWN_ENVIRONMENT = "this environment"
 
 
@@ -79,7 +80,9 @@ def import_database(
     # (2) all of it is read and understood
     now = moment(vault, authority)
     records = [parse_record(data) for data in source.records()]
-    info, lines = build_database(records, now=now, source=shorten(source.name), source_sha256=source.sha256)
+    info, lines = build_database(
+        records, now=now, source=_printable(source.name), source_sha256=source.sha256
+    )
     data = database_to_bytes(info, lines)
     digest = Digest.of(data)
     _require_newer(find_info(authority), info, allow_older=allow_older)
@@ -209,6 +212,10 @@ def _require_newer(used: DatabaseInfo | None, offered: DatabaseInfo, *, allow_ol
             f"osv: the newest record is of {offered.as_of:%Y-%m-%d}, in use is one of {used.as_of:%Y-%m-%d}",
             hint="to go back all the same use --allow-older",
         )
+
+
+def _printable(name: str) -> str:
+    return name if name.isascii() and name.isprintable() and len(name) <= MAX_SOURCE_CHARS else shorten(name)
 
 
 def _digest(named: Any) -> Digest:

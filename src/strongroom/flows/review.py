@@ -1,7 +1,6 @@
 """Review: what a second person looks at before they stand for a version, and what changed since the last."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from strongroom.artifact.formats import detect_format
 from strongroom.artifact.profile import Profile, build_profile
@@ -10,6 +9,7 @@ from strongroom.flows import layout
 from strongroom.flows.inventory import Shown, show_version
 from strongroom.flows.unsealing import readable, unwrap_data_key
 from strongroom.flows.vault import Vault, build_event, moment, read_authority, record, require_permission
+from strongroom.scan.dependencies import flatten_dependencies
 from strongroom.trust.authority import Authority
 from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, ModelId, State
@@ -81,7 +81,11 @@ def review(vault: Vault, actor: str, model: ModelId, against: ModelId | None = N
         *_changes("owner", {"owner": before.record.owner}, {"owner": shown.record.owner}),
         *_changes("file", _files(before.statement), _files(shown.statement)),
         *_changes("schema", _schema(before.statement), _schema(shown.statement)),
-        *_changes("dependency", _flat(before.statement.dependencies), _flat(shown.statement.dependencies)),
+        *_changes(
+            "dependency",
+            flatten_dependencies(before.statement.dependencies),
+            flatten_dependencies(shown.statement.dependencies),
+        ),
     ]
     old, new = _profile(vault, other, before.statement), _profile(vault, model, shown.statement)
     changes += _changes("operator", old.operators, new.operators)
@@ -122,16 +126,6 @@ def _schema(statement: SealStatement) -> dict[str, str]:
         for kind in ("inputs", "outputs")
         for tensor in (statement.schema or {}).get(kind, [])
     }
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, str]:
-    """A nested object as dotted names."""
-    if not isinstance(value, dict):
-        return {prefix: str(value)}
-    flat: dict[str, str] = {}
-    for name, inner in value.items():
-        flat.update(_flat(inner, f"{prefix}.{name}" if prefix else str(name)))
-    return flat
 
 
 def _changes(kind: str, before: dict[str, str], after: dict[str, str]) -> list[Change]:

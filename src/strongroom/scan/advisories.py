@@ -101,6 +101,19 @@ class Advisory:
         free = [one for one in sorted(later) if not self.affects(str(one))]
         return str(free[0]) if free else None
 
+    def find_end(self, text: str) -> str | None:
+        """Return the last affected version, not below ``text``, of those after which none is said to be."""
+        version = find_version(text)
+        if version is None:
+            return None
+        ends = [
+            found
+            for events in self.ranges
+            for kind, bound in events
+            if kind == "last_affected" and (found := find_version(bound)) is not None and found >= version
+        ]
+        return str(max(ends)) if ends else None
+
     def to_json(self) -> dict[str, Any]:
         """The compact form of the local database."""
         return {

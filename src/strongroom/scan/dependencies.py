@@ -172,6 +172,25 @@ def find_dependencies(declared: Mapping[str, Any]) -> tuple[Dependency, ...]:
     return tuple(sorted(found))
 
 
+def flatten_dependencies(declared: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a statement's ``dependencies`` name as lines for people: package, and version or range.
+
+    A package that is there in several versions stands on one line. What has no form known here stands as it is.
+    """
+    lines: dict[str, list[str]] = {}
+    for one in find_dependencies(declared):
+        lines.setdefault(one.name, []).append(one.version or one.wanted or "any version")
+    runtime = declared.get("runtime")
+    for each in runtime if isinstance(runtime, list) else []:
+        match each:
+            case {"name": str(name), "version": str(version)}:
+                lines.setdefault(f"{name} (runtime)", []).append(version)
+    if "packages" not in declared and "runtime" not in declared:
+        rest = {name: str(value) for name, value in declared.items() if name not in lines}
+        return rest | {name: ", ".join(versions) for name, versions in lines.items()}
+    return {name: ", ".join(versions) for name, versions in lines.items()}
+
+
 def _joined(one: Dependency, other: Dependency) -> Dependency:
     return Dependency(
         one.name,

@@ -83,6 +83,8 @@ class Vulnerability:
     """Of one hole: several databases describe the same one."""
     fixed: str | None
     """The first version without it, if there is one."""
+    last_affected: str | None = None
+    """Where no fixed version is named: the last one that has it, if later ones are said not to."""
 
     @property
     def id(self) -> str:
@@ -178,7 +180,19 @@ def _hole(dependency: Dependency, group: list[Advisory]) -> Vulnerability:
     ]
     ordered = sorted((version, text) for text in fixes if (version := find_version(text)) is not None)
     advisories = tuple(sorted(set(group), key=lambda one: one.id))
-    return Vulnerability(dependency, advisories, ordered[-1][1] if ordered else None)
+    if ordered:
+        return Vulnerability(dependency, advisories, ordered[-1][1])
+    return Vulnerability(dependency, advisories, None, _last_affected(dependency, group))
+
+
+def _last_affected(dependency: Dependency, group: list[Advisory]) -> str | None:
+    """None as soon as one of them has no end."""
+    here = find_version(dependency.version or "")
+    ends = [one.find_end(dependency.version) for one in group if dependency.version]
+    known = [
+        (version, text) for text in ends if text is not None and (version := find_version(text)) is not None
+    ]
+    return max(known)[1] if here is not None and known and len(known) == len(ends) else None
 
 
 def _rank(hole: Vulnerability) -> int:
@@ -194,9 +208,18 @@ def _match(hole: Vulnerability, where: str) -> Match:
         return Match(MALICIOUS, place, f"{package} is known as malicious: {listed}")
     rating = f", rated {hole.rating}" if hole.rating is not None else ""
     summary = f": {hole.summary}" if hole.summary else ""
-    fixed = f"fixed in {hole.fixed}" if hole.fixed else "no fixed version is known"
-    fix = f"use {package.name} {hole.fixed} or newer" if hole.fixed else ""
+    fixed, fix = _way_out(hole)
     return Match(VULNERABLE, place, f"{package} has {listed}{rating}{summary} ({fixed})", fix)
+
+
+def _way_out(hole: Vulnerability) -> tuple[str, str]:
+    """What is known of versions without it, and what to do."""
+    name = hole.dependency.name
+    if hole.fixed:
+        return f"fixed in {hole.fixed}", f"use {name} {hole.fixed} or newer"
+    if hole.last_affected:
+        return f"last affected is {hole.last_affected}", f"use {name} newer than {hole.last_affected}"
+    return "no fixed version is known", f"see whether the model can do without {name}"
 
 
 def _unpinned(one: Dependency, where: str) -> Match:
