@@ -107,6 +107,20 @@ def scan_template(scan: Scan, text: str, place: Place) -> None:
         scan.add(UNREADABLE, place, f"is not a template: {shorten(error)}")
 
 
+def scan_prompt(scan: Scan, text: str, place: Place) -> None:
+    """Judge text with braces that may be a template of Jinja, or of another language with another syntax.
+
+    What is no template of Jinja, or calls what Jinja does not know, passes: only ways out are reported.
+    """
+    if len(text) > MAX_TEMPLATE_CHARS:
+        return
+    inner = Scan(scan.entries, scan.judge, lambda *_: None)
+    scan_template(inner, text, place)
+    for match in inner.matches:
+        if match.rule in (REACHES_PYTHON, COMPUTED, EXCESS):
+            scan.add(match.rule, match.place, match.message)
+
+
 def _macros(template: nodes.Template) -> frozenset[str]:
     return frozenset(macro.name for macro in template.find_all(nodes.Macro))
 

@@ -1,0 +1,33 @@
+"""Files inside the strings of a configuration: pickles, archives and programs in base64."""
+
+import re
+from base64 import b64decode
+from binascii import Error
+
+from strongroom.scan.place import Place
+from strongroom.scan.scan import Scan
+
+MAX_CHARS = 32 * 2**20
+_MIN_CHARS = 20
+_STARTS = ("gAI", "gAM", "gAQ", "gAU", "H4sI", "UEsDB", "f0VMR", "TVqQ")
+"""Base64 of how pickles (protocol 2 to 5), gzip, ZIP, ELF and Windows programs begin."""
+_BASE64 = re.compile(r"(?:data:[\w/.+;=-]{0,100},)?([A-Za-z0-9+/\s]+={0,2})\s*", re.ASCII)
+_PICKLE = "gA"
+
+
+def scan_encoded(scan: Scan, text: str, place: Place) -> None:
+    """Judge the file that a string is in base64, if it is one."""
+    start = text.partition(",")[2] if text.startswith("data:") else text
+    if len(text) < _MIN_CHARS or not start.lstrip().startswith(_STARTS) or len(text) > MAX_CHARS:
+        return
+    found = _BASE64.fullmatch(text)
+    if found is None:
+        return
+    try:
+        data = b64decode("".join(found[1].split()))
+    except (Error, ValueError):
+        return
+    if start.lstrip().startswith(_PICKLE) and not data.rstrip().endswith(b"."):
+        return
+    scan.spend(len(data))
+    scan.descend_bytes(data, place.enter(place.name or "base64"))
