@@ -23,6 +23,7 @@ _PADDING = 0x4246
 """``FB``: how PyTorch aligns its tensors; one byte, repeated."""
 _HARMLESS = frozenset({0x000A, 0x5455, 0x5855, 0x7855, 0x7875, 0xCAFE})
 """Extra fields with times and owners: NTFS, Info-ZIP's UT, UX, Ux, ux, and the mark of jar."""
+_MAX_HARMLESS_BYTES = 64
 _FILE, _FOLDER = 0o100000, 0o040000
 _DOS_FOLDER = 0x10
 _DESCRIPTOR_BYTES = (12, 16, 20, 24)
@@ -114,7 +115,8 @@ def _parse_extra(data: bytes, where: str) -> dict[int, bytes]:
         value = data[at + 4 : at + 4 + size]
         if len(data) - at < 4 or len(value) != size or kind in fields:
             raise RejectedError(f"{where}: its extra fields are malformed")
-        if kind not in _HARMLESS and kind != _ZIP64 and not (kind == _PADDING and value == value[:1] * size):
+        is_harmless = (kind in _HARMLESS and size <= _MAX_HARMLESS_BYTES) or kind == _ZIP64
+        if not is_harmless and not (kind == _PADDING and value == value[:1] * size):
             raise RejectedError(f"{where}: its extra field {kind:#06x} is not known")
         fields[kind] = value
         at += 4 + size
