@@ -421,6 +421,48 @@ class Trials(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ConversionWish:
+    """What a conversion may cost, and how it is tried."""
+
+    rows: int
+    seed: int
+    features: int | None
+    """How many the original takes, where it does not say so itself."""
+    max_error: float | None
+    """None: the converter's own bounds."""
+    memory_bytes: int
+    timeout_s: float
+    max_bytes: int
+    """Of the converted model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What came out of the sandbox; its facts are the sandbox's own word."""
+
+    content: bytes
+    facts: dict[str, Any]
+    layers: dict[str, str]
+    """Of the sandbox: ``on``, or why not."""
+
+
+class Converter(Protocol):
+    """Turns an original, which may be code, into an inert model where it can do no harm."""
+
+    def convert(
+        self, name: str, original: bytes, wish: ConversionWish, inputs: bytes | None = None
+    ) -> Converted:
+        """``inputs``: reference rows as .npy or .npz, instead of rows made up from what the model learned.
+
+        Raises:
+            RejectedError: the original is hostile, malformed or exceeds what it may cost, or the converted
+                model answers otherwise.
+            InvalidError: nothing here converts it.
+            OutageError: this host has no sandbox for it.
+        """
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedCertificate:
     certificate_pem: bytes
     serial: int

@@ -19,6 +19,7 @@ PROT_EXEC = mmap.PROT_EXEC
 _CLONE_THREAD = 0x00010000
 _OPEN_CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _PR_SET_NAME = 15
+_AT_EMPTY_PATH = 0x1000
 _DESCRIPTOR_COMMANDS = (1030, 1, 3, 4, 1034)  # F_DUPFD_CLOEXEC, F_GETFD, F_GETFL, F_SETFL, F_GET_SEALS
 _SECCOMP_SET_MODE_FILTER, _SECCOMP_GET_ACTION_AVAIL = 1, 2
 
@@ -53,6 +54,9 @@ _REFUSED_FILES = (
 )
 
 
+_FSTAT = (Stage.CONVERTING, "newfstatat")
+
+
 def build(stage: Stage, control_fd: int, arch: int | None = None) -> "pyseccomp.SyscallFilter":
     """Return the filter of a stage; ``arch`` compiles it for a machine other than this one.
 
@@ -82,7 +86,9 @@ def build(stage: Stage, control_fd: int, arch: int | None = None) -> "pyseccomp.
         if stage is Stage.CONVERTING:
             _allow_converting(rules)
         for name in _REFUSED_FILES:
-            _refuse(rules, name, errno.EACCES)
+            # Newer C libraries ask for the size of an open file as if by a path.
+            unless = [_masked(3, _AT_EMPTY_PATH, 0)] if (stage, name) == _FSTAT else []
+            rules.add_rule(pyseccomp.ERRNO(errno.EACCES), name, *unless)
     return rules
 
 
@@ -125,12 +131,14 @@ def _allow_converting(rules: "pyseccomp.SyscallFilter") -> None:
     for name in ("uname", "sysinfo", "set_tid_address", "times", "getrusage"):
         _allow(rules, name)
     _allow(rules, "prctl", _equal(0, _PR_SET_NAME))
-    _allow(rules, "prlimit64", _equal(0, 0), _equal(2, 0))  # of itself, and only to read
+    _allow(rules, "prlimit64", _equal(0, 0))  # only of itself
     for command in _DESCRIPTOR_COMMANDS:
         _allow(rules, "fcntl", _equal(1, command))
     # A library that asks for a thread does without one; a new process ends the converter.
     rules.add_rule(pyseccomp.ERRNO(errno.EAGAIN), "clone", _masked(0, _CLONE_THREAD, _CLONE_THREAD))
-    _refuse(rules, "memfd_create", errno.EPERM)
+    _allow(rules, "newfstatat", _masked(3, _AT_EMPTY_PATH, _AT_EMPTY_PATH))
+    for name in ("mbind", "get_mempolicy", "set_mempolicy", "memfd_create"):
+        _refuse(rules, name, errno.EPERM)
 
 
 def _allow(rules: "pyseccomp.SyscallFilter", name: str, *arguments: "pyseccomp.Arg") -> None:

@@ -1,0 +1,407 @@
+"""One conversion: read the original, ask it, export it, ask the export, compare."""
+
+import contextlib
+import hashlib
+import io
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from strongroom import __version__
+from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
+from strongroom.serve.converter import allowed, answers, exporting, graph, layout, sampling
+from strongroom.serve.converter.answers import Method, Task
+from strongroom.serve.converter.comparing import Agreement, Difference, align
+from strongroom.serve.converter.engine import run_onnx
+from strongroom.serve.converter.layout import Kind, Layout
+from strongroom.serve.converter.originals import Original, read_original
+from strongroom.serve.converter.probes import Probe, probe
+from strongroom.serve.converter.sampling import Sample
+
+MIN_AGREEMENT = 0.999
+MAX_PROBABILITY_ERROR = 1e-4
+"""Absolute, of a probability."""
+MAX_RELATIVE_ERROR = 1e-4
+"""Of any other number, as `Difference.relative`."""
+MAX_TOLD_GLOBALS = 256
+MAX_INPUT_ARRAYS = 4096
+_LIBRARIES = (
+    *("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy", "onnxmltools"),
+    *("xgboost", "xgboost-cpu", "lightgbm", "skops", "joblib", "pandas"),
+)
+
+Array = np.ndarray[Any, Any]
+_versions: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a conversion."""
+
+    rows: int
+    seed: int = sampling.SEED
+    features: int | None = None
+    max_error: float | None = None
+    """Instead of both bounds on numbers."""
+
+    @classmethod
+    def parse(cls, value: dict[str, Any]) -> "Wish":
+        match value:
+            case {
+                "rows": int(rows),
+                "seed": int(seed),
+                "features": None | int() as features,
+                "max_error": None | float() as max_error,
+            } if len(value) == 4 and rows > 0:
+                return cls(rows, seed, features, max_error)
+        raise RejectedError("control channel: not a conversion request")
+
+
+@dataclass
+class Measured:
+    """One export and how far it is from its original."""
+
+    proto: Any
+    number: type[np.floating[Any]]
+    outputs: list[str]
+    left_out: list[str] = field(default_factory=list)
+    agreement: Agreement | None = None
+    difference: Difference | None = None
+    is_probability: bool = False
+    exact: bool | None = None
+    """Whether texts or categories came out the same, for transformers that make them."""
+
+    def excess(self, wish: Wish) -> str | None:
+        """Say what is beyond its bound, or None."""
+        if self.agreement is not None and self.agreement.share < MIN_AGREEMENT:
+            return (
+                f"labels agree in {self.agreement.share:.2%} of rows, "
+                f"first differ in row {self.agreement.first_disagreement}"
+            )
+        if self.exact is False:
+            return "its values differ"
+        if self.difference is None:
+            return None
+        error, bound = self.error(), self.bound(wish)
+        if not error <= bound:
+            what = "absolute" if self.is_probability else "relative"
+            return f"{what} error {error:.2e} is above {bound:.0e}, worst in row {self.difference.worst_row}"
+        return None
+
+    def error(self) -> float:
+        if self.difference is None:
+            return 0.0
+        return self.difference.absolute if self.is_probability else self.difference.relative
+
+    def bound(self, wish: Wish) -> float:
+        if wish.max_error is not None:
+            return wish.max_error
+        return MAX_PROBABILITY_ERROR if self.is_probability else MAX_RELATIVE_ERROR
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the original answered to the reference rows."""
+
+    task: Task
+    label: Array | None
+    numbers: list[tuple[Method, Array]]
+
+
+def warm_up() -> None:
+    """Do everything once, so that nothing is imported when it can no longer be."""
+    allowed.is_allowed("builtins", "set")
+    allowed.import_listed()
+    exporting.register()
+    graph.set_bools_as_integers()
+    for name in _LIBRARIES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            _versions[name] = metadata.version(name)
+    from strongroom.serve.converter.rehearsal import rehearse
+
+    rehearse(convert)
+
+
+def convert(content: bytes, given: bytes | None, request: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return the ONNX model, and what is to be known of it as a JSON object.
+
+    Raises:
+        RejectedError: the original is hostile or malformed, or the converted model answers otherwise.
+        InvalidError: it cannot be converted here; the message says what stands in the way.
+    """
+    wish = Wish.parse(request)
+    original = read_original(content)
+    model = original.model
+    takes = layout.find_layout(model, wish.features)
+    task = answers.find_task(model)
+    sample = (
+        sampling.parse_given(takes, _read_arrays(given))
+        if given is not None
+        else sampling.draw(model, takes, wish.rows, wish.seed)
+    )
+    asked = _ask(model, task, sample)
+    measured = _best(model, takes, sample, asked, wish)
+    excess = measured.excess(wish)
+    if excess is not None:
+        raise RejectedError(
+            f"converted: differs from the original: {excess}",
+            hint="give rows that the model will see with --inputs, or accept more with --max-error",
+        )
+    probes = (
+        probe(model, sample, lambda rows: _differing(model, measured, rows, wish)) if given is None else ()
+    )
+    onnx = graph.finish(measured.proto, __version__)
+    return onnx, _facts(original, takes, asked, sample, measured, wish, probes)
+
+
+def _best(model: Any, takes: Layout, sample: Sample, asked: Asked, wish: Wish) -> Measured:
+    """Export with float32 inputs, and with float64 where that is not near enough."""
+    best: Measured | None = None
+    failed: StrongroomError | None = None
+    for number in (np.float32, np.float64):
+        if best is not None and (best.excess(wish) is None or not _has_numbers(takes)):
+            break
+        try:
+            measured = _measure(model, takes, sample, asked, number, wish)
+        except InvalidError as error:
+            failed = failed or error
+            continue
+        if best is None or measured.excess(wish) is None:
+            best = measured
+    if best is None:
+        raise failed or InvalidError("original: cannot be converted")
+    return best
+
+
+def _has_numbers(takes: Layout) -> bool:
+    return any(column.kind is Kind.NUMBER for column in takes.columns)
+
+
+def _ask(model: Any, task: Task, sample: Sample) -> Asked:
+    rows = sample.for_original()
+    label = answers.labels(model, task)
+    try:
+        with _quiet():
+            told = None if label is None else np.asarray(label.ask(rows))
+            numbers = [
+                (method, array)
+                for method in answers.values(model, task)
+                if (array := _try(method, rows, needed=label is None)) is not None
+            ]
+    except (MemoryError, StrongroomError):
+        raise
+    except Exception as error:
+        raise InvalidError(
+            f"original: does not answer the reference inputs: {type(error).__name__}: {shorten(error, 200)}",
+            hint="give rows that it does take with --inputs rows.npz",
+        ) from None
+    if told is None and not numbers:
+        raise InvalidError("original: answers nothing that can be compared")
+    return Asked(task, told, numbers)
+
+
+def _try(method: Method, rows: Any, *, needed: bool) -> Array | None:
+    """Some methods exist and do not work: ``predict_proba`` of an SVC without it, ``transform`` of others."""
+    if needed:
+        return answers.ask(method, rows)
+    try:
+        return answers.ask(method, rows)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+def _measure(
+    model: Any, takes: Layout, sample: Sample, asked: Asked, number: type[np.floating[Any]], wish: Wish
+) -> Measured:
+    proto = exporting.export(model, takes, number)
+    graph.keep_tensors(proto)
+    graph.free_rows(proto)
+    answered = run_onnx(proto, sample.for_onnx(number))
+    measured = Measured(proto, number, [])
+    left = dict(answered)
+    if asked.label is not None:
+        _measure_label(measured, left, asked, sample.rows, wish)
+    _measure_numbers(measured, left, asked)
+    measured.left_out = sorted(left)
+    graph.keep(proto, measured.outputs)
+    if not measured.outputs:
+        raise InvalidError("converted: answers nothing that the original answers")
+    _require_whole(measured, asked)
+    return measured
+
+
+def _require_whole(measured: Measured, asked: Asked) -> None:
+    """A classifier that gives probabilities must not come out as one that gives labels only."""
+    if measured.difference is None and any(method.is_probability for method, _ in asked.numbers):
+        raise InvalidError("converted: has no probabilities, and the original has")
+
+
+def _measure_label(measured: Measured, left: dict[str, Array], asked: Asked, rows: int, wish: Wish) -> None:
+    assert asked.label is not None  # noqa: S101 - asked by the caller
+    name = next(iter(left))
+    answered = left.pop(name)
+    if asked.label.ndim == 1 and answered.ndim != 1 and answered.size == rows:
+        graph.flatten(measured.proto, name)
+        answered = answered.reshape(-1)
+    if answered.shape != asked.label.shape:
+        raise InvalidError(
+            f"converted: its labels are of shape {list(answered.shape)}, not {list(asked.label.shape)}"
+        )
+    scores = next((array for method, array in asked.numbers), None)
+    tie = wish.max_error if wish.max_error is not None else MAX_PROBABILITY_ERROR
+    measured.agreement = Agreement.of(answered, asked.label, scores, tie)
+    graph.set_shape(measured.proto, name, answered.shape)
+    graph.rename(measured.proto, name, "label")
+    measured.outputs.append("label")
+
+
+@dataclass(frozen=True)
+class _Match:
+    """An output, the method that it may be the answer of, and how near it is."""
+
+    difference: Difference
+    name: str
+    method: Method
+    column: int | None
+    shape: tuple[int, ...]
+    same: bool | None = None
+
+
+def _measure_numbers(measured: Measured, left: dict[str, Array], asked: Asked) -> None:
+    """Find the output that answers what one of the original's methods answers, and compare the two."""
+    found = [
+        match
+        for name, answered in left.items()
+        for method, array in asked.numbers
+        for match in _matches(name, answered, method, array)
+    ]
+    if not found:
+        return
+    best = min(
+        [one for one in found if one.method.is_probability] or found, key=lambda one: one.difference.relative
+    )
+    measured.difference, measured.is_probability = best.difference, best.method.is_probability
+    measured.exact = best.same
+    del left[best.name]
+    if best.column is None:
+        graph.set_shape(measured.proto, best.name, best.shape)
+    else:
+        graph.take_column(measured.proto, best.name, best.column)
+    graph.rename(measured.proto, best.name, best.method.output)
+    measured.outputs.append(best.method.output)
+
+
+def _matches(name: str, answered: Array, method: Method, array: Array) -> Iterator[_Match]:
+    if answered.dtype.kind in "OU" and answered.shape == array.shape and array.dtype.kind in "OU":
+        same = bool((answered.astype(object) == array.astype(object)).all())
+        yield _Match(Difference(0.0, 0.0, 0), name, method, None, answered.shape, same)
+    for aligned, column in align(answered, array):
+        yield _Match(Difference.of(aligned, array), name, method, column, answered.shape)
+
+
+def _differing(model: Any, measured: Measured, sample: Sample, wish: Wish) -> int | None:
+    """Count the rows on which the two differ by more than the bound; None if one does not answer them."""
+    try:
+        task = answers.find_task(model)
+        asked = _ask(model, task, sample)
+        answered = run_onnx(measured.proto, sample.for_onnx(measured.number))
+    except StrongroomError:
+        return None
+    differing = np.zeros(sample.rows, bool)
+    for name, array in answered.items():
+        if name == "label" and asked.label is not None:
+            differing |= np.asarray(
+                [
+                    Agreement.of(array[row : row + 1], asked.label[row : row + 1], None, 0.0).share < 1
+                    for row in range(sample.rows)
+                ]
+            )
+            continue
+        for method, other in asked.numbers:
+            aligned = align(array, other) if method.output == name else []
+            if aligned:
+                differing |= _rows_beyond(aligned[0][0], other, measured, wish)
+                break
+    return int(differing.sum())
+
+
+def _rows_beyond(converted: Array, original: Array, measured: Measured, wish: Wish) -> Array:
+    rows = len(original)
+    beyond = np.zeros(rows, bool)
+    one, other = converted.reshape(rows, -1).astype(float), original.reshape(rows, -1).astype(float)
+    scale = 1.0 if measured.is_probability else np.maximum(np.abs(other), np.sqrt(np.mean(other**2, axis=0)))
+    with np.errstate(invalid="ignore"):
+        beyond |= ~(np.abs(one - other) <= measured.bound(wish) * scale).all(axis=1)
+    both = np.isnan(one).all(axis=1) & np.isnan(other).all(axis=1)
+    return np.asarray(beyond & ~both)
+
+
+def _read_arrays(given: bytes) -> dict[str, Array]:
+    try:
+        with np.load(io.BytesIO(given), allow_pickle=False) as archive:
+            if isinstance(archive, np.ndarray):
+                return {"": archive}
+            if len(archive.files) > MAX_INPUT_ARRAYS:
+                raise InvalidError(f"inputs: more than {MAX_INPUT_ARRAYS} arrays")
+            return {name: archive[name] for name in archive.files}
+    except StrongroomError:
+        raise
+    except MemoryError:
+        raise RejectedError("inputs: take more memory than a conversion may") from None
+    except Exception:
+        raise InvalidError("inputs: are not a NumPy .npz or .npy of numbers and texts") from None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _facts(
+    original: Original,
+    takes: Layout,
+    asked: Asked,
+    sample: Sample,
+    measured: Measured,
+    wish: Wish,
+    probes: tuple[Probe, ...],
+) -> dict[str, Any]:
+    named = sorted(original.named)
+    agreement, difference = measured.agreement, measured.difference
+    return {
+        "format": str(original.format),
+        "estimator": _describe(original.model),
+        "task": str(asked.task),
+        "features": len(takes.columns),
+        "number": "FP64" if measured.number is np.float64 else "FP32",
+        "outputs": measured.outputs,
+        "left_out": measured.left_out,
+        "rows": sample.rows,
+        "seed": wish.seed,
+        "inputs": hashlib.sha256(sample.to_bytes()).hexdigest(),
+        "label": None
+        if agreement is None
+        else {"rows": agreement.rows, "agreed": agreement.agreed, "ties": agreement.ties},
+        "absolute": None if difference is None else f"{difference.absolute:.3e}",
+        "relative": None if difference is None else f"{difference.relative:.3e}",
+        "bound": f"{measured.bound(wish):.3e}",
+        "probes": {one.name: {"rows": one.rows, "differing": one.differing} for one in probes},
+        "versions": dict(_versions),
+        "opsets": {entry.domain or "ai.onnx": entry.version for entry in measured.proto.opset_import},
+        "globals": named[:MAX_TOLD_GLOBALS],
+        "globals_count": len(named),
+        "notes": list(original.notes),
+    }
+
+
+def _describe(model: Any) -> str:
+    parts = [type(step).__name__ for step in layout.steps(layout.unwrap(model))]
+    return " > ".join(parts)[:200]

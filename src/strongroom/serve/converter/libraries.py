@@ -1,0 +1,99 @@
+"""Everything that a conversion may need, imported and run once before the locks: later nothing can be opened.
+
+Libraries import much more on first use. What is not in memory when the locks fall is not there.
+"""
+
+import importlib
+import os
+import pkgutil
+import warnings
+from collections.abc import Iterable
+from types import ModuleType
+
+from strongroom.errors import InvalidError
+
+CLASSICAL = "classical"
+"""scikit-learn and what goes with it."""
+
+_SETTINGS = {
+    # One thread: Landlock binds one, and a second at the time of the locks would stay free.
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    "JOBLIB_MULTIPROCESSING": "0",
+    "ORT_DISABLE_TELEMETRY": "1",
+    "ORT_TELEMETRY_DISABLED": "1",
+    "PYTHON_SCIPY_LAZY": "0",
+}
+_REQUIRED = ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib")
+_OPTIONAL = (
+    *("pandas", "xgboost", "lightgbm", "onnxmltools.convert.xgboost", "onnxmltools.convert.lightgbm"),
+    *("skops.io", "lz4.frame"),
+)
+_STANDARD = (
+    *("bz2", "gzip", "lzma", "zlib", "zipfile", "json", "decimal", "fractions", "datetime", "uuid", "queue"),
+    *("encodings.idna", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_16", "ast"),
+    *("multiprocessing.pool", "multiprocessing.dummy", "concurrent.futures.thread", "unicodedata", "copyreg"),
+)
+_WHOLE = ("sklearn", "skl2onnx", "onnxmltools.convert.xgboost", "onnxmltools.convert.lightgbm", "skops.io")
+_WHOLE_SCIPY = ("special", "sparse", "linalg", "spatial", "stats", "optimize", "interpolate", "ndimage")
+_LEFT_OUT = (".tests", ".testing", "conftest", "._build_utils", ".setup", ".array_api_compat", ".test_")
+
+
+def set_environment() -> None:
+    """Set what the libraries read when they are imported. The environment is empty before and after."""
+    os.environ.update(_SETTINGS)
+
+
+def load(names: str) -> None:
+    """Import a set of libraries. Raises InvalidError: one that it cannot do without is not installed."""
+    if names != CLASSICAL:
+        raise InvalidError(f"convert: no libraries called {names}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _REQUIRED:
+            _require(name)
+        for name in (*_STANDARD, *_OPTIONAL):
+            find(name)
+        for name in _WHOLE:
+            _load_whole(find(name))
+        for name in _WHOLE_SCIPY:
+            find(f"scipy.{name}")
+    _keep_versions()
+
+
+def find(name: str) -> ModuleType | None:
+    """Return the module, or None where it is not installed or does not run here."""
+    try:
+        return importlib.import_module(name)
+    except Exception:
+        return None
+
+
+def _keep_versions() -> None:
+    """XGBoost reads its own version from a file whenever it wants to know it."""
+    for name in ("xgboost.core", "xgboost.sklearn"):
+        module = find(name)
+        if module is not None and "_py_version" in module.__dict__:
+            version = module.__dict__["_py_version"]()
+            module.__dict__["_py_version"] = lambda version=version: version
+
+
+def _require(name: str) -> None:
+    if find(name) is None:
+        raise InvalidError(
+            f"convert: {name} is not installed", hint="pip install 'strongroom[serve,convert]'"
+        )
+
+
+def _load_whole(package: ModuleType | None) -> None:
+    """Import every module of a package but its tests."""
+    if package is None:
+        return
+    for name in _names(package):
+        find(name)
+
+
+def _names(package: ModuleType) -> Iterable[str]:
+    prefix = f"{package.__name__}."
+    for module in pkgutil.walk_packages(package.__path__, prefix, onerror=lambda name: None):
+        if not any(part in f"{module.name}." for part in _LEFT_OUT):
+            yield module.name
