@@ -35,7 +35,8 @@ _NO_PASSWORDS = frozenset(
     b"password passwd passwort pass pwd passw0rd secret changeme change_me example user username root guest "
     b"test postgres mysql none null nil true false undefined empty optional required "
     b"string str bytes hidden masked redacted removed private token apikey api_key "
-    b"mypassword my_password yourpassword passphrase pass123 password1 secret123 foo bar foobar".split()
+    b"mypassword my_password yourpassword passphrase pass123 password1 secret123 "
+    b"foo bar foobar tiger".split()
 )
 
 

@@ -3,10 +3,9 @@
 import binascii
 import re
 import zlib
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from strongroom.scan.secret_checks import decode_base64
 
 MIN_RUN_CHARS = 20
 """Of token characters in a row: no credential with a mark of its own is shorter."""
@@ -17,18 +16,21 @@ MAX_REALIGNED_CHARS = 8192
 MAX_STARTS = 4
 MAX_INFLATED_BYTES = 32 * 2**20
 """Of all that lies compressed inside one text."""
-WHOLE_BINARY_CHARS = 512
-"""A shorter run of base64 that decodes to anything but text is a digest or an identifier."""
+MIN_BINARY_BYTES = 512
+"""What is decoded, is no text and is shorter is a digest or an identifier."""
 
 _RUN_CHARS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+/=.~"
 _MARKS = bytes(0x61 if char in _RUN_CHARS else 0x20 for char in range(256))
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+MAX_UNESCAPED = 3
+"""Times that escapes are undone: a notebook in a string of a configuration."""
 _PRINTABLE = bytes(range(32, 127)) + b"\t\n\r"
 _MIN_PRINTABLE_SHARE = 0.85
 _SAMPLE_BYTES = 1024
 
 _NUMBER = re.compile(rb"[0-9eE+.~/=-]+")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{%d,}" % MIN_BASE64_CHARS)
-_HEX = re.compile(rb"(?:[0-9a-fA-F]{2}){%d,}" % (MIN_HEX_CHARS // 2))
+_HEX_MARKS = bytes(0x61 if char in b"0123456789abcdefABCDEF" else 0x20 for char in range(256))
 _WRAP = re.compile(rb"(?:\\[nr]|[\s\"',+>#]){1,60}")
 _LAST_LINE = re.compile(rb"(?:\\[nr]|[\s\"',+>#]){1,60}[A-Za-z0-9+/_-]{1,100}={0,2}")
 _NOT_BASE64 = bytes(
@@ -37,10 +39,11 @@ _NOT_BASE64 = bytes(
     if char not in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 )
 _MIN_WRAPPED_CHARS = 40
+_ZLIB_LEVELS = (b"\x01", b"\x5e", b"\x9c", b"\xda")
 _SEPARATOR = re.compile(rb"[/_-]")
 
 _ESCAPED_BYTE = re.compile(rb"\\(?:u00|x)([0-9a-fA-F]{2})")
-_PERCENT = re.compile(rb"%([0-9a-fA-F]{2})")
+_PERCENT = re.compile(rb"%(0[9AaDd]|[2-7][0-9a-fA-F])")
 _TERMINAL = re.compile(rb"\x1b\[[0-9;]{0,24}[A-Za-z]")
 _ESCAPES = (
     (rb"\n", b"\n"),
@@ -72,19 +75,26 @@ class Decoded:
     start: int
     end: int
     """Of the part in the text that held it."""
+    is_text: bool
 
 
-def find_runs(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where token characters follow one another, MIN_RUN_CHARS or more; numbers are left out."""
+def find_runs(data: bytes) -> "array[int]":
+    """Return starts and ends, in turn, of where MIN_RUN_CHARS or more token characters follow one another.
+
+    Numbers are left out: models consist of them, credentials do not.
+    """
     marks = data.translate(_MARKS)
     wanted = b"a" * MIN_RUN_CHARS
+    runs = array("q")
     start = marks.find(wanted)
     while start >= 0:
         end = marks.find(b" ", start + MIN_RUN_CHARS)
         end = len(data) if end < 0 else end
         if end - start > 2 * MIN_RUN_CHARS or _NUMBER.fullmatch(data, start, end) is None:
-            yield start, end
+            runs.append(start)
+            runs.append(end)
         start = marks.find(wanted, end)
+    return runs
 
 
 def unescape(data: bytes) -> bytes:
@@ -93,10 +103,18 @@ def unescape(data: bytes) -> bytes:
     Nothing here can tell which of them the text was written in, so all are undone; what matters is that a
     credential becomes readable, not that the text stays right.
     """
+    for _ in range(MAX_UNESCAPED):
+        before, data = data, _unescape_once(data)
+        if data == before:
+            break
+    return data
+
+
+def _unescape_once(data: bytes) -> bytes:
     if b"\0" in data:
         data = data.replace(b"\0", b"")
     if b"\\" in data:
-        data = data.replace(b"\\\\", b"\\")
+        data = data.replace(rb"\\", b"\\")
         data = _ESCAPED_BYTE.sub(_byte, data)
         for escape, plain in _ESCAPES:
             data = data.replace(escape, plain)
@@ -120,11 +138,11 @@ class Decoder:
         """Whether everything compressed could be read within MAX_INFLATED_BYTES."""
         self._left_bytes = MAX_INFLATED_BYTES
 
-    def decode(self, data: bytes) -> Iterator[Decoded]:
+    def decode(self, data: bytes, runs: "array[int]") -> Iterator[Decoded]:
         """Yield what the runs of a text decode to, where that can be text or contain it."""
         block_start, block_end = -1, -1
         lines = 0
-        for start, end in find_runs(data):
+        for start, end in zip(runs[::2], runs[1::2], strict=True):
             if lines and end - start >= MIN_BASE64_CHARS and _is_wrap(data, block_end, start):
                 lines += 1
             else:
@@ -135,15 +153,23 @@ class Decoder:
         yield from self._block(data, block_start, block_end, lines)
 
     def _run(self, data: bytes, start: int, end: int) -> Iterator[Decoded]:
-        for match in _HEX.finditer(data, start, end):
-            found = self._open(binascii.unhexlify(match[0]))
-            if found is not None:
-                yield Decoded(found, "hexadecimal", *match.span())
-        for match in _BASE64.finditer(data, start, end):
-            for begin in _starts(data, *match.span()):
-                found = self._open(decode_base64(_whole(data[begin : match.end()])))
-                if found is not None:
-                    yield Decoded(found, "base64", begin, match.end())
+        run = data[start:end]
+        if len(run) >= MIN_HEX_CHARS:
+            for begin, finish in _find_hex(run):
+                yield from self._open(
+                    binascii.unhexlify(run[begin:finish]), "hexadecimal", start + begin, start + finish
+                )
+        if run.islower():
+            return  # a name in a program, or a path: base64 of 24 characters has capitals
+        for match in _BASE64.finditer(run):
+            for begin in _starts(run, *match.span()):
+                found = list(
+                    self._open(
+                        _decode(run[begin : match.end()]), "base64", start + begin, start + match.end()
+                    )
+                )
+                if found:
+                    yield from found
                     break
 
     def _block(self, data: bytes, start: int, end: int, lines: int) -> Iterator[Decoded]:
@@ -154,18 +180,16 @@ class Decoder:
         if last is None and lines == 1:
             return
         end = last.end() if last is not None else end
-        joined = data[start:end].replace(b"\\n", b"").replace(b"\\r", b"").translate(None, _NOT_BASE64)
-        found = self._open(decode_base64(_whole(joined)))
-        if found is not None:
-            yield Decoded(found, "base64", start, end)
+        joined = data[start:end].replace(rb"\n", b"").replace(rb"\r", b"").translate(None, _NOT_BASE64)
+        yield from self._open(_decode(joined), "base64", start, end)
 
-    def _open(self, decoded: bytes) -> bytes | None:
-        """Inflate if compressed; None for what cannot hold a credential."""
-        if decoded[:2] == b"\x1f\x8b" or (decoded[:1] == b"\x78" and decoded[1:2] in b"\x01\x5e\x9c\xda"):
-            inflated = self._inflate(decoded)
-            if inflated:
-                return inflated
-        return decoded if len(decoded) >= WHOLE_BINARY_CHARS or _is_text(decoded) else None
+    def _open(self, decoded: bytes, how: str, start: int, end: int) -> Iterator[Decoded]:
+        """Inflate if compressed; nothing for what cannot hold a credential."""
+        if decoded[:2] == b"\x1f\x8b" or (decoded[:1] == b"\x78" and decoded[1:2] in _ZLIB_LEVELS):
+            decoded = self._inflate(decoded) or decoded
+        is_text = _is_text(decoded)
+        if is_text or len(decoded) >= MIN_BINARY_BYTES:
+            yield Decoded(decoded, how, start, end, is_text)
 
     def _inflate(self, packed: bytes) -> bytes:
         if self._left_bytes <= 0:
@@ -187,7 +211,7 @@ def _starts(data: bytes, start: int, end: int) -> list[int]:
     if end - start > MAX_REALIGNED_CHARS:
         return [start]
     found = [start]
-    for match in _SEPARATOR.finditer(data, start, end - MIN_BASE64_CHARS):
+    for match in _SEPARATOR.finditer(data, start, max(start, end - MIN_BASE64_CHARS)):
         found.append(match.end())
         if len(found) == MAX_STARTS:
             break
@@ -198,9 +222,21 @@ def _is_wrap(data: bytes, end: int, start: int) -> bool:
     return start - end <= 60 and _WRAP.fullmatch(data, end, start) is not None
 
 
-def _whole(text: bytes) -> bytes:
-    """Without the last character, if base64 of no bytes has this length."""
-    return text[:-1] if len(text) % 4 == 1 else text
+def _find_hex(run: bytes) -> Iterator[tuple[int, int]]:
+    marks = run.translate(_HEX_MARKS)
+    wanted = b"a" * MIN_HEX_CHARS
+    start = marks.find(wanted)
+    while start >= 0:
+        end = marks.find(b" ", start)
+        end = len(run) if end < 0 else end
+        yield start, end - (end - start) % 2
+        start = marks.find(wanted, end)
+
+
+def _decode(text: bytes) -> bytes:
+    """Standard or URL-safe base64 without padding; a length that none has is cut by one."""
+    whole = text[:-1] if len(text) % 4 == 1 else text
+    return binascii.a2b_base64(whole.translate(_STANDARD) + b"=" * (-len(whole) % 4))
 
 
 def _is_text(data: bytes) -> bool:

@@ -1,6 +1,7 @@
 """The kinds without a prefix, known by words: private keys, logins in addresses, headers, assignments."""
 
 import re
+from itertools import pairwise
 
 from strongroom.scan.secret_checks import (
     has_letter_and_digit,
@@ -27,25 +28,61 @@ def _is_key_body(body: bytes) -> bool:
 
 _KEY_BODY = r"([A-Za-z0-9+/=\s\\]{16,20000})"
 
+_KEY_HEADER = r"(?:\s|\\[nr]|[A-Za-z-]{1,20}: [^\r\n\\]{0,80}){0,40}"
+_URL = r"://[A-Za-z0-9.-]{1,80}"
+
+INFIXES: tuple[Kind, ...] = (
+    around(
+        "azure-client-secret",
+        "Azure AD client secret",
+        "Microsoft Entra",
+        "Q~",
+        r"(?<![A-Za-z0-9_~.-])([A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9_~-])",
+        4,
+    ),
+    around(
+        "mailchimp-key",
+        "Mailchimp key",
+        "Mailchimp",
+        "-us",
+        rf"(?<![A-Za-z0-9])({HEX}{{32}}-us[0-9]{{1,2}})(?![A-Za-z0-9])",
+        32,
+    ),
+    around(
+        "terraform-token",
+        "Terraform Cloud token",
+        "Terraform Cloud",
+        ".atlasv1.",
+        r"(?<![A-Za-z0-9])([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})",
+        14,
+    ),
+    around(
+        "maxmind-key",
+        "MaxMind licence key",
+        "MaxMind",
+        "_mmk",
+        r"(?<![A-Za-z0-9])([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)(?![A-Za-z0-9])",
+        36,
+    ),
+)
+"""Their needle lies in a run of token characters, as it is written."""
+
 PHRASES: tuple[Kind, ...] = (
     around(
         "private-key",
         "private key",
         "whoever trusts the public key",
-        "-----begin ",
-        r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
-        r"(?:\s|\\[nr]|(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset): ?[^\r\n\\]{0,80}){0,40}"
-        + _KEY_BODY,
-        0,
+        "private key",
+        r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----" + _KEY_HEADER + _KEY_BODY,
+        40,
         _is_key_body,
     ),
     around(
         "ssh2-private-key",
         "SSH private key",
         "whoever trusts the public key",
-        "begin ssh2 ",
-        r"BEGIN SSH2 (?:ENCRYPTED )?PRIVATE KEY ----(?:\s|\\[nr]|[A-Za-z-]{1,30}: ?[^\r\n\\]{0,80}){0,40}"
-        + _KEY_BODY,
+        "private key ----",
+        r"private key ----" + _KEY_HEADER + _KEY_BODY,
         0,
         _is_key_body,
     ),
@@ -67,21 +104,6 @@ PHRASES: tuple[Kind, ...] = (
         near='"kty"',
     ),
     around(
-        "google-service-account",
-        "Google service account key",
-        "Google Cloud IAM",
-        '"private_key_id"',
-        rf'"private_key_id"\s{{0,4}}:\s{{0,4}}"({HEX}{{40}})"',
-    ),
-    around(
-        "azure-client-secret",
-        "Azure AD client secret",
-        "Microsoft Entra",
-        "q~",
-        r"(?<![A-Za-z0-9_~.-])([A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9_~-])",
-        4,
-    ),
-    around(
         "azure-sas",
         "Azure shared access signature",
         "Azure",
@@ -89,85 +111,48 @@ PHRASES: tuple[Kind, ...] = (
         r"sig=([A-Za-z0-9+/]{43}=|(?:[A-Za-z0-9+/]|%2[BbFf]){43}(?:=|%3D))",
     ),
     around(
-        "mailchimp-key",
-        "Mailchimp key",
-        "Mailchimp",
-        "-us",
-        rf"(?<![A-Za-z0-9])({HEX}{{32}}-us[0-9]{{1,2}})(?![A-Za-z0-9])",
-        32,
-    ),
-    around(
-        "terraform-token",
-        "Terraform Cloud token",
-        "Terraform Cloud",
-        ".atlasv1.",
-        r"(?<![A-Za-z0-9])([A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})",
-        14,
-    ),
-    around(
-        "telegram-bot-token",
-        "Telegram bot token",
-        "Telegram's BotFather",
-        ":aa",
-        r"(?<![0-9A-Za-z])([0-9]{8,10}:AA[A-Za-z0-9_-]{32,33})(?![A-Za-z0-9_-])",
-        10,
-    ),
-    around(
-        "maxmind-key", "MaxMind licence key", "MaxMind", "_mmk", r"([A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)", 36
-    ),
-    around(
-        "firebase-key", "Firebase messaging key", "Firebase", ":apa91b", r":(APA91b[A-Za-z0-9_-]{100,200})"
-    ),
-    around(
-        "paypal-token",
-        "PayPal or Braintree token",
-        "PayPal",
-        "access_token$",
-        rf"access_token\$(?:production|sandbox)\$[0-9a-z]{{16}}\$({HEX}{{32}})",
-    ),
-    around(
         "slack-webhook",
         "Slack webhook",
         "Slack",
-        "hooks.slack.com/",
-        r"hooks\.slack\.com/(?:services|workflows|triggers)/"
+        "://",
+        r"://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/"
         r"([A-Za-z0-9]{6,14}/[A-Za-z0-9]{6,20}/[A-Za-z0-9/]{16,50})",
     ),
     around(
         "discord-webhook",
         "Discord webhook",
         "Discord",
-        "/api/webhooks/",
-        r"/api/webhooks/([0-9]{15,22}/[A-Za-z0-9_-]{50,100})",
+        "://",
+        _URL + r"/api/(?:v[0-9]{1,2}/)?webhooks/([0-9]{15,22}/[A-Za-z0-9_-]{50,100})",
     ),
     around(
         "teams-webhook",
         "Microsoft Teams webhook",
         "Microsoft Teams",
-        "/incomingwebhook/",
-        rf"/IncomingWebhook/({HEX}{{32}}/{UUID})",
+        "://",
+        _URL + rf"/webhook(?:b2)?/{UUID}@{UUID}/IncomingWebhook/({HEX}{{32}}/{UUID})",
     ),
     around(
         "power-automate-webhook",
         "Power Automate webhook",
         "Microsoft",
-        ".logic.azure.com",
-        r"\.logic\.azure\.com(?::443)?/[^\s\"'<>]{10,300}?sig=([A-Za-z0-9_%-]{43,60})",
+        "://",
+        r"://[A-Za-z0-9.-]{1,60}\.logic\.azure\.com(?::443)?/[^\s\"'<>]{10,300}?sig=([A-Za-z0-9_%-]{43,60})",
     ),
     around(
         "google-chat-webhook",
         "Google Chat webhook",
         "Google Chat",
-        "chat.googleapis.com/v1/spaces/",
-        r"chat\.googleapis\.com/v1/spaces/[A-Za-z0-9_-]{5,20}/messages\?[^\s\"'<>]{10,120}?"
+        "://",
+        r"://chat\.googleapis\.com/v1/spaces/[A-Za-z0-9_-]{5,20}/messages\?[^\s\"'<>]{10,120}?"
         r"token=([A-Za-z0-9_%-]{30,80})",
     ),
     around(
         "zapier-webhook",
         "Zapier webhook",
         "Zapier",
-        "hooks.zapier.com/",
-        r"hooks\.zapier\.com/hooks/catch/([0-9]{5,10}/[A-Za-z0-9]{5,12})",
+        "://",
+        r"://hooks\.zapier\.com/hooks/catch/([0-9]{5,10}/[A-Za-z0-9]{5,12})",
     ),
     around(
         "login-in-address",
@@ -223,16 +208,33 @@ PHRASES: tuple[Kind, ...] = (
         0,
         is_password,
     ),
-    around(
-        "kaggle-key",
-        "Kaggle key",
-        "Kaggle",
-        '"username"',
-        rf'"username"\s{{0,4}}:\s{{0,4}}"[^"]{{1,64}}"\s{{0,4}},\s{{0,8}}"key"\s{{0,4}}:\s{{0,4}}"({HEX}{{32}})"',
-    ),
 )
 
 SERVICES = (
+    named(
+        "google-service-account",
+        "Google service account key",
+        "Google Cloud IAM",
+        r'"private_key_id"',
+        r"[0-9a-f]{40}",
+        40,
+    ),
+    named(
+        "kaggle-key",
+        "Kaggle key",
+        "Kaggle",
+        r'"username"\s{0,4}:\s{0,4}"[^"]{1,40}"\s{0,4},\s{0,8}"key"|kaggle',
+        r"[0-9a-f]{32}",
+        32,
+    ),
+    named(
+        "paypal-token",
+        "PayPal or Braintree token",
+        "PayPal",
+        r"access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$",
+        r"[0-9a-f]{32}",
+        32,
+    ),
     named(
         "aws-secret-key",
         "AWS secret access key",
@@ -285,7 +287,7 @@ SERVICES = (
         "alibaba-secret-key",
         "Alibaba Cloud secret",
         "Alibaba Cloud",
-        r"ali(?:baba|yun|cloud)|ltai",
+        r"ali(?:baba|yun|cloud)|\bltai",
         WORD + "{30}",
         30,
     ),
@@ -293,7 +295,7 @@ SERVICES = (
         "tencent-secret-key",
         "Tencent Cloud secret",
         "Tencent Cloud",
-        r"tencent|qcloud|akid",
+        r"tencent|qcloud|\bakid",
         WORD + "{32}",
         32,
     ),
@@ -391,7 +393,7 @@ _NAMES = (
     r"pass(?:word|wd|wort|phrase|code)?|pwd|"
     r"secret(?:[_. -]?access)?(?:[_. -]?(?:key|token|value))?|"
     r"api[_. -]?(?:key|token|secret)|"
-    r"(?:access|auth|account|signing|encryption|master|private|license|subscription|shared)"
+    r"(?:access|auth|account|signing|encryption|master|private|subscription|shared)"
     r"[_. -]?(?:key|token)|"
     r"(?:client|app|consumer|webhook|jwt)[_. -]?secret|"
     r"(?:refresh|bearer|session|id|hub|hf|github|gitlab|bot|user|csrf|personal[_. -]?access|oauth2?)"
@@ -408,20 +410,30 @@ PASSWORD_ASSIGNMENT = re.compile(
     re.IGNORECASE,
 )
 """Matched at each needle of PASSWORD_NEEDLES. Group 1 is a quoted value, group 2 a bare one."""
-PASSWORD_NEEDLES = (b"pass", b"pwd", b"secret", b"api_key", b"apikey", b"api-key")
+PASSWORD_NEEDLES = (b"pass", b"pwd", b"secret", b"api")
 
 TOKEN_ASSIGNED = re.compile(
     (r"(?<![a-z])(?:" + _NAMES + r"|(?<![a-z_-])token)" + _ASSIGN + r"(?:\\{0,3}[\"'`]){0,3}\Z").encode()
 )
 """What ends right before a long value, in lower case, where the value is a credential."""
-TOKEN_STEMS = (b"pass", b"pwd", b"secret", b"key", b"token", b"cred")
+TOKEN_STEMS = re.compile(b"pass|pwd|secret|key|token|cred")
 
 CONNECTION = re.compile(
     rb"(?:server|data source|driver|host|uid|user ?id|initial catalog|database)\s{0,3}=|jdbc:"
 )
 """In lower case, close before a password: a connection string of ODBC, ADO or JDBC."""
 
-_CODE = re.compile(rb"[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)+|[a-z_]+[0-9]?|[A-Z_]+[0-9]?")
+_SEPARATORS = (b",", b"(", b")", b"[", b"]", b"{", b"}")
+_CALLED = re.compile(rb"pass|pwd|secret|key|token", re.IGNORECASE)
+_CLASSES = bytes(
+    0 if chr(char).isupper() else 1 if chr(char).islower() else 2 if chr(char).isdigit() else 3
+    for char in range(256)
+)
+_MIN_SHARE_OF_CHANGES = 0.42
+"""Of neighbours that are of different classes (capital, small, digit): 0.62 in random ones, less in names."""
+_CODE = re.compile(
+    rb"[A-Za-z_][A-Za-z_0-9]*(?:\.[A-Za-z_][A-Za-z_0-9]*)+|[a-z_]+[0-9]{0,4}[a-z_]*|[A-Z_]+[0-9]{0,4}[A-Z_]*"
+)
 _NOT_VALUES = (
     b"/",
     b"./",
@@ -440,13 +452,19 @@ _NOT_VALUES = (
 )
 
 
-def is_assigned_password(value: bytes, *, quoted: bool) -> bool:
-    """Whether a value that is called a password is one, and not a variable, a path or a blank to fill."""
+def is_assigned_password(value: bytes, follows: bytes) -> bool:
+    """Whether a value that is called a password is one, and not a variable, a path or a blank to fill.
+
+    ``follows`` is the character behind it: a quote, or for a bare value whatever ended it.
+    """
     if not is_password(value) or not has_letter_and_digit(value) or value.lower().startswith(_NOT_VALUES):
         return False
     if sum(value.count(char) for char in b"()[]{}<>|*") > 2:
         return False
-    return quoted or _CODE.fullmatch(value) is None
+    if follows and follows in b"\"'`":
+        return True
+    is_name = _CODE.fullmatch(value) is not None
+    return not (is_name and (follows in _SEPARATORS or b"." in value or _CALLED.search(value)))
 
 
 def is_assigned_token(value: bytes) -> bool:
@@ -454,4 +472,10 @@ def is_assigned_token(value: bytes) -> bool:
     if is_filler(value) or value.count(b"/") + value.count(b".") > 4:
         return False
     is_hex = len(value) >= 32 and not value.strip(b"0123456789abcdefABCDEF") and has_letter_and_digit(value)
-    return is_hex or (is_mixed(value) and len(set(value)) * 2 > min(len(value), 24))
+    return is_hex or (is_mixed(value) and len(set(value)) * 2 > min(len(value), 24) and _is_jumbled(value))
+
+
+def _is_jumbled(value: bytes) -> bool:
+    classes = value.translate(_CLASSES)
+    changes = sum(left != right for left, right in pairwise(classes))
+    return changes >= _MIN_SHARE_OF_CHANGES * (len(value) - 1)

@@ -1,8 +1,10 @@
 """Find credentials in text: cheap literals first, the patterns of the kinds only where those are."""
 
 import re
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from strongroom.scan.rule import Rule
 from strongroom.scan.secret_decoding import Decoder, find_runs, unescape
@@ -11,6 +13,7 @@ from strongroom.scan.secret_phrases import (
     ASSIGNED,
     CONNECTION,
     DATABASE_PASSWORD,
+    INFIXES,
     NOT_A_CREDENTIAL,
     PASSWORD,
     PASSWORD_ASSIGNMENT,
@@ -26,6 +29,8 @@ from strongroom.scan.secret_tokens import TOKENS
 
 MAX_DEPTH = 3
 """Encodings within encodings: base64 of base64 in an escaped string."""
+MAX_READ_TWICE_BYTES = 65_536
+"""A text up to this long is searched as it is and with its escapes undone; a longer one only without them."""
 MAX_HITS = 200
 """Of one text; what more there is would not be read."""
 
@@ -68,6 +73,7 @@ class Search:
     """Patterns tried: the measure of work, each has a fixed bound."""
     _decoder: Decoder = field(default_factory=Decoder)
     _found: set[tuple[str, bytes]] = field(default_factory=set)
+    _spans: set[tuple[int, int] | None] = field(default_factory=set)
     _decoded: set[int] = field(default_factory=set)
 
     @property
@@ -79,40 +85,72 @@ class Search:
         self, data: bytes, depth: int = 0, via: tuple[str, ...] = (), outer: tuple[int, int] | None = None
     ) -> None:
         """Add the hits of a text and of what it contains, MAX_DEPTH encodings deep."""
-        is_escaped = bool(via) and outer is None
-        for rule, start, end in self._find(data):
-            secret = data[start:end]
-            if (rule.id, secret) not in self._found and len(self.hits) < MAX_HITS:
-                self._found.add((rule.id, secret))
-                span = outer if outer or is_escaped else (start, end)
-                self.hits.append(Hit(rule, secret, span, tuple(how for how in via if how)))
-        if depth == MAX_DEPTH or len(self.hits) >= MAX_HITS:
-            return
         plain = unescape(data)
         if plain != data:
-            self.look(plain, depth + 1, (*via, ""), outer)
-        for part in self._decoder.decode(data):
-            key = hash(part.data)
-            if key not in self._decoded:
-                self._decoded.add(key)
-                inside = outer if outer or is_escaped else (part.start, part.end)
-                self.look(part.data, depth + 1, (*via, part.how), inside)
+            self._look_once(plain, depth, via, outer, is_original=False)
+        if plain == data or len(data) <= MAX_READ_TWICE_BYTES or _LOSSY.search(data):
+            self._look_once(data, depth, via, outer, is_original=True)
 
-    def _find(self, data: bytes) -> Iterator[tuple[Rule, int, int]]:
+    def _look_once(
+        self,
+        data: bytes,
+        depth: int,
+        via: tuple[str, ...],
+        outer: tuple[int, int] | None,
+        *,
+        is_original: bool,
+    ) -> None:
+        runs = find_runs(data)
+        has_span = outer is None and depth == 0 and is_original
+        for rule, start, end in self._find(data, runs):
+            self._hit(rule, data[start:end], (start, end) if has_span else outer, via)
+        if depth == MAX_DEPTH:
+            return
+        for part in self._decoder.decode(data, runs):
+            if len(self.hits) >= MAX_HITS:
+                return
+            key = hash(part.data)
+            if key in self._decoded:
+                continue
+            self._decoded.add(key)
+            inside = (part.start, part.end) if has_span else outer
+            if part.is_text:
+                self.look(part.data, depth + 1, (*via, part.how), inside)
+            else:
+                for rule, start, end in self._find_tokens(part.data, find_runs(part.data)):
+                    self._hit(rule, part.data[start:end], inside, (*via, part.how))
+
+    def _hit(self, rule: Rule, secret: bytes, span: tuple[int, int] | None, via: tuple[str, ...]) -> None:
+        if len(self.hits) >= MAX_HITS:
+            return
+        if (rule.id, secret) not in self._found:
+            self._found.add((rule.id, secret))
+            self.hits.append(Hit(rule, secret, span, via))
+        elif span is not None and span not in self._spans:
+            self.hits.append(Hit(rule, secret, span, via))
+        self._spans.add(span)
+
+    def _find(self, data: bytes, runs: "array[int]") -> Iterator[tuple[Rule, int, int]]:
         lower = data.lower()
         spans: list[tuple[int, int]] = []
-        named: list[tuple[Rule, int, int]] = []
-        for start, end in find_runs(data):
-            for found in self._tokens(data, start, end):
-                spans.append(found[1:])
-                yield found
-            named += self._named(data, lower, start, end)
-        for found in (*self._phrases(data, lower), *named, *self._passwords(data, lower)):
+        for found in self._find_tokens(data, runs):
+            spans.append(found[1:])
+            yield found
+        rest = (self._phrases(data, lower), self._all_named(data, lower, runs), self._passwords(data, lower))
+        for found in chain.from_iterable(rest):
             if not any(found[1] < end and start < found[2] for start, end in spans):
                 spans.append(found[1:])
                 yield found
             if len(spans) > MAX_HITS:
                 return
+
+    def _find_tokens(self, data: bytes, runs: "array[int]") -> Iterator[tuple[Rule, int, int]]:
+        for start, end in zip(runs[::2], runs[1::2], strict=True):
+            yield from self._tokens(data, start, end)
+
+    def _all_named(self, data: bytes, lower: bytes, runs: "array[int]") -> Iterator[tuple[Rule, int, int]]:
+        for start, end in zip(runs[::2], runs[1::2], strict=True):
+            yield from self._named(data, lower, start, end)
 
     def _tokens(self, data: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
         first = _START.match(data, start, end)
@@ -120,42 +158,51 @@ class Search:
             yield from self._try(data, start)
         for match in _INNER_START.finditer(data, start, end):
             yield from self._try(data, match.end())
+        for needle, kind in _INFIXES:
+            position = data.find(needle, start, end)
+            while position >= 0:
+                yield from self._try_kind(kind, _match_around(kind, data, position))
+                position = data.find(needle, position + len(needle), end)
 
     def _try(self, data: bytes, position: int) -> Iterator[tuple[Rule, int, int]]:
         for kind in _BY_FIRST[data[position]]:
-            self.attempts += 1
-            match = kind.pattern.match(data, position)
-            secret = kind.secret_of(match) if match is not None else None
-            if secret is not None:
-                yield kind.rule, *secret
+            yield from self._try_kind(kind, kind.pattern.match(data, position))
+
+    def _try_kind(self, kind: Kind, match: re.Match[bytes] | None) -> Iterator[tuple[Rule, int, int]]:
+        self.attempts += 1
+        secret = kind.secret_of(match) if match is not None else None
+        if secret is not None:
+            yield kind.rule, *secret
 
     def _phrases(self, data: bytes, lower: bytes) -> Iterator[tuple[Rule, int, int]]:
-        for kind, needle in _NEEDLES:
+        for needle, kinds in _NEEDLES.items():
             position = lower.find(needle)
             while position >= 0:
-                self.attempts += 1
-                match = _match_around(kind, data, position)
-                secret = kind.secret_of(match) if match is not None else None
-                if secret is not None and _is_near(kind, lower, position):
-                    yield kind.rule, *secret
+                for kind in kinds:
+                    match = _match_around(kind, data, position)
+                    if match is not None and not _is_near(kind, lower, position):
+                        match = None
+                    yield from self._try_kind(kind, match)
                 position = lower.find(needle, position + len(needle))
 
     def _named(self, data: bytes, lower: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
         value, begin, finish = _value(data, start, end)
-        if not _MIN_VALUE_CHARS <= len(value) <= _MAX_VALUE_CHARS:
+        if not _MIN_VALUE_CHARS <= len(value) <= _MAX_VALUE_CHARS or _NAME.fullmatch(value):
             return
         self.attempts += 1
         before = lower[max(0, begin - _WINDOW_CHARS) : begin]
         before = before[before.rfind(b"\n") + 1 :]
+        if not before or before.endswith(_DIGEST_LABELS):
+            return
         for kind in _SERVICES_BY_LENGTH.get(len(value), ()):
             name = kind.service.search(before)
             if name is None or not kind.pattern.fullmatch(value) or not kind.check(value):
                 continue
-            if NOT_A_CREDENTIAL.search(before, name.start()) is None:
+            if NOT_A_CREDENTIAL.search(before, name.end()) is None:
                 yield kind.rule, begin, finish
                 return
-        is_called_one = any(stem in before for stem in TOKEN_STEMS) and TOKEN_ASSIGNED.search(before)
-        if is_called_one and is_assigned_token(value):
+        is_assigned = before.rstrip(b" \t\"'`\\")[-1:] in _ASSIGNERS and TOKEN_STEMS.search(before)
+        if is_assigned and is_assigned_token(value) and TOKEN_ASSIGNED.search(before):
             yield ASSIGNED, begin, finish
 
     def _passwords(self, data: bytes, lower: bytes) -> Iterator[tuple[Rule, int, int]]:
@@ -166,7 +213,8 @@ class Search:
                 match = PASSWORD_ASSIGNMENT.match(data, position)
                 if match is not None and not data[max(0, position - 1) : position].isalpha():
                     group = 1 if match[1] is not None else 2
-                    if is_assigned_password(match[group], quoted=group == 1):
+                    follows = b'"' if group == 1 else data[match.end() : match.end() + 1]
+                    if is_assigned_password(match[group], follows):
                         near = lower[max(0, position - _CONNECTION_CHARS) : position]
                         yield (DATABASE_PASSWORD if CONNECTION.search(near) else PASSWORD), *match.span(group)
                 position = lower.find(needle, position + len(needle))
@@ -230,11 +278,29 @@ _ALL_STARTS = _build_starts({word for kind in TOKENS for word in kind.starts})
 _START = re.compile(_ALL_STARTS.encode())
 _INNER_START = re.compile(f"[._~+/=-](?={_ALL_STARTS})".encode())
 _BY_FIRST = _first_bytes()
-_NEEDLES = tuple((kind, kind.needle.encode()) for kind in PHRASES)
+_NEEDLES: dict[bytes, list[Kind]] = {}
+for _kind in PHRASES:
+    _NEEDLES.setdefault(_kind.needle.encode(), []).append(_kind)
+_INFIXES = tuple((kind.needle.encode(), kind) for kind in INFIXES)
+_NAME = re.compile(rb"[a-z_./~-]+|[A-Z_./~-]+")
+_DIGEST_LABELS = (
+    b"sha256:",
+    b"sha256-",
+    b"sha512-",
+    b"sha384-",
+    b"sha1-",
+    b"sha1:",
+    b"md5:",
+    b"sha256=",
+    b"commit/",
+)
+_ASSIGNERS = (b"=", b":", b">", b"s")
+_LOSSY = re.compile(rb"\0|%(?:0[9AaDd]|[2-7][0-9a-fA-F])")
+"""What cannot be undone without loss: zeros between two texts, characters that a URL may not contain."""
 _MIN_VALUE_CHARS = 16
 _MAX_VALUE_CHARS = 200
 _SERVICES_BY_LENGTH = {
     chars: tuple(kind for kind in SERVICES if chars in kind.lengths) for chars in range(_MAX_VALUE_CHARS + 1)
 }
-_UNMARKED = frozenset((ASSIGNED, PASSWORD, DATABASE_PASSWORD, *(kind.rule for kind in PHRASES)))
+_UNMARKED = frozenset((ASSIGNED, PASSWORD, DATABASE_PASSWORD, *(kind.rule for kind in (*PHRASES, *INFIXES))))
 """Rules whose secrets begin with themselves and not with a public prefix."""

@@ -391,6 +391,16 @@ SERVICES = (
         _is_mixed_and_real,
     ),
     starting(
+        "telegram-bot-token",
+        "Telegram bot token",
+        "Telegram's BotFather",
+        "AA",
+        r"(?<=[0-9]{8}:AA)[A-Za-z0-9_-]{32,33}",
+    ),
+    starting(
+        "firebase-key", "Firebase messaging key", "Firebase", "APA91b", r"[A-Za-z0-9_-]{100,200}", ends=""
+    ),
+    starting(
         "jwt",
         "JSON Web Token",
         "whoever issued it",

@@ -4,7 +4,7 @@ from strongroom.scan.place import Place
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Scan
 from strongroom.scan.secret_kinds import TECHNIQUES
-from strongroom.scan.secret_phrases import ASSIGNED, DATABASE_PASSWORD, PASSWORD, PHRASES, SERVICES
+from strongroom.scan.secret_phrases import ASSIGNED, DATABASE_PASSWORD, INFIXES, PASSWORD, PHRASES, SERVICES
 from strongroom.scan.secret_search import MAX_HITS, search_text
 from strongroom.scan.secret_tokens import TOKENS
 from strongroom.values import Severity
@@ -21,7 +21,7 @@ UNSEARCHED = Rule(
     waivable=True,
 )
 RULES = (
-    *(kind.rule for kind in (*TOKENS, *PHRASES)),
+    *(kind.rule for kind in (*TOKENS, *INFIXES, *PHRASES)),
     *(kind.rule for kind in SERVICES),
     ASSIGNED,
     PASSWORD,
