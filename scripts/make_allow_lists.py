@@ -305,14 +305,17 @@ def _sklearn(heads: list[str]) -> Iterator[Line]:
         for label, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ == name and value.__name__ == label:
                 if issubclass(value, BaseEstimator | Kernel) or (is_helper and not issubclass(value, Exception)):
-                    found[(name, label)] = _use(value)
+                    found[(name, label)] = "make num?,num?" if name in _WITH_NUMBERS else _use(value)
+                    if name in _WITH_NUMBERS:
+                        found[(name, f"__pyx_unpickle_{label}")] = "call cython"
             elif label.startswith("__pyx_unpickle_") and is_helper:
                 found[(name, label)] = "call cython"
             elif name in _SKLEARN_FUNCTIONS and inspect.isfunction(value) and value.__module__ == name:
                 if label[0] != "_" and not label.startswith(("plot", "check", "make", "get_scorer")):
                     found[(name, label)] = "hold"
     for module, names in _GONE.items():
-        found.update({(module, name): "object" for name in names.split()})
+        use = "make num?,num?" if module.endswith("sgd_fast") else "object"
+        found.update({(module, name): use for name in names.split()})
     for pair in _OLD_SKLEARN.strip().splitlines():
         new, old = (f"sklearn.{part}" for part in pair.split())
         found.update({(old, name): use for (module, name), use in found.items() if module == new})
@@ -329,6 +332,7 @@ _SKLEARN_HELPERS = frozenset(
     "sklearn.neural_network._stochastic_optimizers sklearn.utils._bunch sklearn.utils._metadata_requests "
     "sklearn.compose._column_transformer sklearn.linear_model._glm.glm sklearn.linear_model._linear_loss".split()
 )
+_WITH_NUMBERS = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
 _SKLEARN_FUNCTIONS = frozenset(
     "sklearn.metrics._classification sklearn.metrics._ranking sklearn.metrics._regression sklearn.metrics._scorer "
     "sklearn.metrics.cluster._supervised sklearn.metrics.cluster._unsupervised sklearn.metrics.pairwise "
@@ -392,6 +396,12 @@ def _scipy(heads: list[str]) -> Iterator[Line]:
         for name in ("interp1d", "PPoly", "BPoly"):
             yield module, name, "object"
     import scipy.special
+    import scipy.stats
+
+    for module in (scipy.stats._continuous_distns, scipy.stats._discrete_distns):
+        for name, value in vars(module).items():
+            if inspect.isclass(value) and name.endswith("_gen"):
+                yield module.__name__, name, "make distribution"
     from numpy import ufunc
 
     for name in dir(scipy.special):
@@ -406,6 +416,11 @@ def _pandas(heads: list[str]) -> Iterator[Line]:
     for module, names in _PANDAS.items():
         for name in names.split():
             yield module, name, "object"
+    from pandas._libs.tslibs import offsets
+
+    for name, value in vars(offsets).items():
+        if inspect.isclass(value) and issubclass(value, offsets.BaseOffset):
+            yield offsets.__name__, name, "make const*"
 
 
 # With a state that is compiled, imported or kept in native memory.

@@ -66,7 +66,7 @@ def _encode(call: Call) -> str:
         except UnicodeEncodeError:
             return "with text that has no such encoding"
     elif isinstance(text, Long):
-        call.constant = Long(text.offset, -1, False)
+        call.constant = Long(text.offset, text.size_bytes, text.written, encoding)
     return ""
 
 
@@ -82,8 +82,18 @@ def _default_dict(call: Call) -> str:
 def _byte_array(call: Call) -> str:
     if not fits(call.args, "bytes?,str?") or (len(call.args) == 1 and not is_data(call.args[0])):
         return OTHER_ARGUMENTS
-    call.fact = Data(call.args[0] if call.args else b"")
+    data = call.args[0] if call.args else b""
+    if isinstance(data, Long) and data.is_text:
+        data = Long(data.offset, data.size_bytes, data.written, "latin-1")
+    elif isinstance(data, str):
+        data = data.encode("latin-1", "replace")
+    call.fact = Data(data)
     return ""
+
+
+def _empty_bytes(call: Call) -> str:
+    call.constant = b""
+    return "" if not call.args else OTHER_ARGUMENTS
 
 
 def _fraction(call: Call) -> str:
@@ -172,6 +182,23 @@ def _booster_state(made: Made, state: object) -> str:
     return ""
 
 
+# scipy/stats/_distn_infrastructure.py, `parse_arg_template`: a state that __setstate__ executes.
+_NAMES = r"[A-Za-z0-9_,= ]*"
+_ARGUMENT_PARSERS = re.compile(
+    rf"\s*def _parse_args\(self, {_NAMES}\):\n    return \({_NAMES}\), {_NAMES}\n"
+    rf"\s*def _parse_args_rvs\(self, {_NAMES}, size=None\):\n    return self\._argcheck_rvs\({_NAMES}, size=size\)\n"
+    rf"\s*def _parse_args_stats\(self, {_NAMES}, moments='mv'\):\n    return \({_NAMES}\), {_NAMES}, moments\n\s*",
+    re.ASCII,
+)
+
+
+def _distribution_state(made: Made, state: object) -> str:
+    template = state.entries.get("_parse_arg_template") if isinstance(state, Dict) and not state.is_partial else None
+    if isinstance(template, str) and _ARGUMENT_PARSERS.fullmatch(template):
+        return ""
+    return "whose functions are not those of SciPy"
+
+
 _CALLS: dict[str, Check] = {
     **pickle_numpy.CALLS,
     **torch_calls.CALLS,
@@ -183,6 +210,8 @@ _CALLS: dict[str, Check] = {
     "deque": lambda call: "" if fits(call.args, "list|tuple?,int|none?") else OTHER_ARGUMENTS,
     "collection": lambda call: "" if fits(call.args, "list|tuple|set|dict?") else OTHER_ARGUMENTS,
     "byte-array": _byte_array,
+    "empty-bytes": _empty_bytes,
+    "distribution": _no_arguments,
     "fraction": _fraction,
     "attributes": _attributes,
     "pattern": _pattern,
@@ -198,6 +227,7 @@ _STATES: dict[str, StateCheck] = {
     **pickle_numpy.STATES,
     **torch_calls.STATES,
     "partial": _partial_state,
+    "distribution": _distribution_state,
     "xgboost-booster": _booster_state,
     "lightgbm-booster": _booster_state,
 }

@@ -88,7 +88,7 @@ class PickleJudge:
             self._add(rules.CALL, offset, f"calls {_shown(callee)}{_arguments(args)} {why_not}", str(callee))
             return self._made(None, args)
         if call.constant is not None:
-            self._forget_text(args.items[0])
+            self._forget_text(args.items[0] if args.items else None)
             return call.constant
         if call.inside is not None:
             self.inside.append((*call.inside, offset))

@@ -11,7 +11,18 @@ from typing import Protocol
 
 from strongroom.errors import RejectedError
 from strongroom.scan.pickle_tape import Tape
-from strongroom.scan.pickle_values import MAX_LITERAL_BYTES, Dict, Global, List, Long, Made, Node, Set, Tuple, Value
+from strongroom.scan.pickle_values import (
+    MAX_LITERAL_BYTES,
+    Dict,
+    Global,
+    List,
+    Long,
+    Made,
+    Node,
+    Set,
+    Tuple,
+    Value,
+)
 
 MAX_OPCODES = 10_000_000
 MAX_NODES = 2_000_000
@@ -200,7 +211,7 @@ class Machine:
     def _string(self, size_bytes: int, is_text: bool) -> None:
         tape = self._tape
         if size_bytes > MAX_LITERAL_BYTES:
-            value: str | bytes | Long = Long(tape.position, size_bytes, is_text)
+            value: str | bytes | Long = Long(tape.position, size_bytes, "utf-8" if is_text else "")
             tape.skip(size_bytes)
         else:
             self._budget.held_bytes -= size_bytes
@@ -215,14 +226,15 @@ class Machine:
         if size_bytes > 7:  # shorter than any secret
             self._judge.text(value, self._at)
 
-    def _line_text(self, line: bytes, text: str) -> None:
+    def _line_text(self, line: bytes, text: str, written: str) -> None:
         """A string of protocol 0: text, whatever Python 2 thought of it."""
         self._budget.held_bytes -= len(text)
         if self._budget.held_bytes < 0:
             raise RejectedError(f"more than {MAX_HELD_BYTES} bytes of short strings")
         value: str | Long = text
         if len(text) > MAX_LITERAL_BYTES:
-            value = Long(self._tape.position - len(line) - 1, len(line), True)
+            quote = written == "escape"  # and the line feed, which is not part of it
+            value = Long(self._tape.position - len(line) - 1 + quote, len(line) - 2 * quote, written)
         self._stack.append(value)
         if len(text) > 7:
             self._judge.text(value, self._at)
@@ -282,14 +294,14 @@ class Machine:
         return size_bytes
 
     def string_line(self) -> None:
-        line = self._tape.line().strip()
+        line = self._tape.line()
         if len(line) < 2 or line[:1] not in b"'\"" or line[-1:] != line[:1]:
             raise RejectedError("a string without its quotes")
         try:
             text = codecs.escape_decode(line[1:-1])[0].decode("latin-1")
         except ValueError:
             raise RejectedError("a string with a broken escape") from None
-        self._line_text(line, text)
+        self._line_text(line, text, "escape")
 
     def unicode_line(self) -> None:
         line = self._tape.line()
@@ -297,7 +309,7 @@ class Machine:
             text = str(line, "raw-unicode-escape")
         except UnicodeDecodeError:
             raise RejectedError("text with a broken escape") from None
-        self._line_text(line, text)
+        self._line_text(line, text, "raw-unicode-escape")
 
     def short_binstring(self) -> None:
         self._old_string(self._tape.take(1)[0])

@@ -1,6 +1,14 @@
 """Calls and states of NumPy that pickles hold: arrays, element types, scalars, random generators, functions."""
 
-from strongroom.scan.pickle_arrays import ArrayFact, Dtype, fact_dtype, fits_data, new_dtype, read_shape, state_dtype
+from strongroom.scan.pickle_arrays import (
+    ArrayFact,
+    Dtype,
+    fact_dtype,
+    fits_data,
+    new_dtype,
+    read_shape,
+    state_dtype,
+)
 from strongroom.scan.pickle_patterns import (
     KINDS,
     OTHER_ARGUMENTS,
@@ -15,14 +23,13 @@ from strongroom.scan.pickle_patterns import (
 )
 from strongroom.scan.pickle_values import Dict, Global, List, Made, Tuple, is_global
 
-
 _ARRAYS = (
     "numpy.ndarray", "numpy.matrix", "numpy.memmap", "numpy.rec.recarray", "numpy.recarray", "numpy.ma.MaskedArray",
     "numpy.ma.core.MaskedArray", "numpy.matrixlib.defmatrix.matrix", "numpy.core.records.recarray",
 )  # fmt: skip
 _GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 _UFUNC_MODULES = frozenset(
-    "numpy numpy.core._multiarray_umath numpy._core._multiarray_umath scipy.special scipy.special._ufuncs".split()
+    ["numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath", "scipy.special", "scipy.special._ufuncs"]
 )
 
 

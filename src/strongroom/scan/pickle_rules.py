@@ -128,15 +128,7 @@ RULES = (
 
 # For the severity only: a name is refused because it is not on the list, wherever it comes from.
 _EXECUTING = frozenset(
-    "__builtin__ _aix_support _bootsubprocess _io _osx_support _pickle _posixsubprocess _pyrepl _socket _thread "
-    "_winapi aiohttp ast asyncio bdb builtins cgitb cmd code codeop commands compileall concurrent cPickle cProfile "
-    "ctypes distutils doctest ensurepip exceptions fileinput ftplib gc glob http httpx idlelib imaplib imp importlib "
-    "inspect invoke io IPython joblib lib2to3 linecache logging mailcap modulefinder msvcrt multiprocessing nt "
-    "ntpath numba numpy os pandas paramiko pathlib pdb pickle pickletools pip pipes pkg_resources pkgutil platform "
-    "poplib popen2 posix posixpath profile pty pydoc pyexpat requests rlcompleter runpy sched setuptools shelve "
-    "shutil signal site smtplib socket socketserver sqlite3 ssl subprocess symtable sys sysconfig tarfile telnetlib "
-    "tempfile test threading timeit torch trace traceback turtledemo unittest urllib urllib2 urllib3 uuid venv "
-    "webbrowser winreg wsgiref xmlrpc zipapp zipfile zipimport".split()
+    ["__builtin__", "_aix_support", "_bootsubprocess", "_io", "_osx_support", "_pickle", "_posixsubprocess", "_pyrepl", "_socket", "_thread", "_winapi", "aiohttp", "ast", "asyncio", "bdb", "builtins", "cgitb", "cmd", "code", "codeop", "commands", "compileall", "concurrent", "cPickle", "cProfile", "ctypes", "distutils", "doctest", "ensurepip", "exceptions", "fileinput", "ftplib", "gc", "glob", "http", "httpx", "idlelib", "imaplib", "imp", "importlib", "inspect", "invoke", "io", "IPython", "joblib", "lib2to3", "linecache", "logging", "mailcap", "modulefinder", "msvcrt", "multiprocessing", "nt", "ntpath", "numba", "numpy", "os", "pandas", "paramiko", "pathlib", "pdb", "pickle", "pickletools", "pip", "pipes", "pkg_resources", "pkgutil", "platform", "poplib", "popen2", "posix", "posixpath", "profile", "pty", "pydoc", "pyexpat", "requests", "rlcompleter", "runpy", "sched", "setuptools", "shelve", "shutil", "signal", "site", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "subprocess", "symtable", "sys", "sysconfig", "tarfile", "telnetlib", "tempfile", "test", "threading", "timeit", "torch", "trace", "traceback", "turtledemo", "unittest", "urllib", "urllib2", "urllib3", "uuid", "venv", "webbrowser", "winreg", "wsgiref", "xmlrpc", "zipapp", "zipfile", "zipimport"]
 )
 _CODE = frozenset({"cloudpickle", "dill", "marshal", "types", "joblib.externals", "new"})
 _SIBLINGS = frozenset({"NDArrayWrapper", "ZNDArrayWrapper"})

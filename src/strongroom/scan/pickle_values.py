@@ -1,5 +1,6 @@
 """What a pickle builds, as far as it matters: literal constants, names, containers and the results of calls."""
 
+import codecs
 from collections.abc import Iterable
 
 from strongroom.scan.pickle_globals import Allowed
@@ -17,12 +18,27 @@ class Value:
 
 
 class Long:
-    """A string too long to keep: its place and length in the file."""
+    """A string too long to keep: its place and length in the file, and how it is written there."""
 
-    __slots__ = ("is_text", "offset", "size_bytes")
+    __slots__ = ("is_text", "offset", "size_bytes", "target", "written")
 
-    def __init__(self, offset: int, size_bytes: int, is_text: bool) -> None:
-        self.offset, self.size_bytes, self.is_text = offset, size_bytes, is_text
+    def __init__(self, offset: int, size_bytes: int, written: str = "", target: str = "") -> None:
+        self.offset, self.size_bytes = offset, size_bytes
+        self.written = written
+        """The encoding of text; nothing for bytes as they are."""
+        self.target = target
+        """The encoding that the text was given again, which made it bytes."""
+        self.is_text = bool(written) and not target
+
+    def decode(self, data: bytes) -> bytes:
+        """Return what it stands for, from what is written; text as UTF-8. Raises ValueError."""
+        if not self.written:
+            return data
+        if self.written == "escape":
+            text = codecs.escape_decode(data)[0].decode("latin-1")
+        else:
+            text = data.decode(self.written, "surrogatepass" if self.written == "utf-8" else "strict")
+        return text.encode(self.target or "utf-8", "strict" if self.target else "surrogatepass")
 
 
 class Global(Value):
@@ -127,7 +143,7 @@ def size_of(value: object) -> int:
     """Return the length of a string of bytes, -1 if it is not known."""
     if isinstance(value, bytes):
         return len(value)
-    return value.size_bytes if isinstance(value, Long) else -1
+    return value.size_bytes if isinstance(value, Long) and not value.written else -1
 
 
 def is_global(value: object, *names: str) -> bool:

@@ -1,7 +1,8 @@
 """Pickles and joblib files: every name and call, by symbolic execution against exact allow-lists."""
 
+from strongroom.artifact.formats import Format
 from strongroom.errors import RejectedError
-from strongroom.scan import pickle_rules, torch_legacy
+from strongroom.scan import boosters, pickle_rules, torch_legacy
 from strongroom.scan.pickle_graph import require_bounded
 from strongroom.scan.pickle_judge import Persist, PickleJudge
 from strongroom.scan.pickle_machine import Budget, Machine
@@ -88,18 +89,33 @@ def judge_inside(scan: Scan, content: Content, judge: PickleJudge) -> None:
     """Judge strings of bytes that allowed calls read as a format of their own, and note pickles among the rest."""
     for kind, value, offset in judge.inside:
         data = _bytes_of(content, value)
-        scan.descend_bytes(data, content.place.at(offset).enter(f"{kind} model"))
+        place = content.place.at(offset).enter(f"{kind} model")
+        if kind == "xgboost":
+            boosters.scan_snapshot(scan, data, place)
+            continue
+        found = scan.descend_bytes(data, place)
+        if found not in _KINDS_INSIDE[kind]:
+            raise RejectedError(f"what is kept as a model of {kind} is {found}")
     for where, size_bytes in judge.suspects:
         names = _find_harmful(scan, content, where, size_bytes)
         if names:
             scan.add(pickle_rules.INSIDE, content.place.at(where), f"a string that is a pickle: {names[0]}")
 
 
+_KINDS_INSIDE = {
+    "lightgbm": frozenset({Format.LIGHTGBM}),
+    "torch": frozenset({Format.TORCH, Format.PICKLE}),
+}
+
+
 def _bytes_of(content: Content, value: object) -> bytes:
-    if isinstance(value, Long) and value.size_bytes >= 0:
+    if isinstance(value, Long):
         if value.size_bytes > MAX_INSIDE_BYTES:
             raise RejectedError(f"a model of more than {MAX_INSIDE_BYTES} bytes inside a pickle")
-        return content.read_at(value.offset, value.size_bytes)
+        try:
+            return value.decode(content.read_at(value.offset, value.size_bytes))
+        except ValueError:
+            raise RejectedError("a model inside a pickle that is written in a broken way") from None
     if isinstance(value, bytes):
         return value
     if isinstance(value, str):
