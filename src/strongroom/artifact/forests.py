@@ -1,4 +1,4 @@
-"""Check that arrays of child indices are a tree: predictors follow them blindly, for ever if they go round."""
+"""Check that arrays of child indices are a tree: predictors follow them blindly, even if they go round."""
 
 from typing import Any
 
