@@ -429,7 +429,7 @@ class Machine:
 
     def _extend(self, target: object, items: list[object]) -> None:
         if isinstance(target, List):
-            target.size += len(items)
+            target.extend(items)
         else:
             self._judge.change(target, "appends to", self._at)
         if isinstance(target, Node):

@@ -7,6 +7,8 @@ from strongroom.scan.pickle_globals import Allowed
 
 MAX_LITERAL_BYTES = 1024
 """Longer strings are not kept: where they lie is."""
+MAX_WORDS = 65_536
+"""Of a list; the storages of a checkpoint are fewer."""
 MAX_ENTRIES = 1024
 """Of a dictionary, looked up by name; no state that is checked has as many."""
 
@@ -80,11 +82,19 @@ class Tuple(Node):
 
 
 class List(Node):
-    __slots__ = ("size",)
+    """``words`` are its items that are short text, the first MAX_WORDS."""
+
+    __slots__ = ("size", "words")
 
     def __init__(self) -> None:
         super().__init__()
         self.size = 0
+        self.words: list[str] = []
+
+    def extend(self, items: list[object]) -> None:
+        self.size += len(items)
+        if len(self.words) < MAX_WORDS:
+            self.words += [item for item in items if isinstance(item, str)]
 
 
 class Set(Node):

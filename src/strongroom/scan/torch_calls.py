@@ -43,9 +43,16 @@ def _numbers(value: object) -> list[int] | None:
     return numbers if len(numbers) == len(value.items) else None
 
 
+def _holds_anything(hooks: object) -> bool:
+    """Say whether an ordered dictionary is not empty; its own arguments are an empty tuple."""
+    if not isinstance(hooks, Made | Dict):
+        return False
+    return any(not isinstance(kid, Tuple) or kid.items for kid in hooks.kids)
+
+
 def _rebuild_tensor(call: Call) -> str:
     """_rebuild_tensor[_v2](storage, offset, size, stride, requires_grad, backward_hooks[, metadata])."""
-    if len(call.args) < 4 or not fits(call.args[4:], "bool?,dict|none?,dict|none?"):
+    if len(call.args) < 4 or not fits(call.args[4:], "bool?,dict|none?,any?,dict|none?"):
         return OTHER_ARGUMENTS
     storage, offset = fact_of(call.args[0]), call.args[1]
     size, stride = _numbers(call.args[2]), _numbers(call.args[3])
@@ -60,9 +67,7 @@ def _rebuild_tensor(call: Call) -> str:
     if 0 not in size and last >= storage.count:
         return "that reaches beyond its storage"
     hooks = call.args[5:6]
-    if hooks and isinstance(hooks[0], Made | Dict) and hooks[0].kids:
-        return "with functions that run while training"
-    return ""
+    return "with functions that run while training" if hooks and _holds_anything(hooks[0]) else ""
 
 
 def _parameter(call: Call) -> str:
@@ -71,7 +76,7 @@ def _parameter(call: Call) -> str:
         return OTHER_ARGUMENTS
     call.fact = Tensor()
     hooks = call.args[2:3]
-    if hooks and isinstance(hooks[0], Made | Dict) and [kid for kid in hooks[0].kids if isinstance(kid, Global)]:
+    if hooks and _holds_anything(hooks[0]):
         return "with functions that run while training"
     return "" if fits(call.args[1:], "bool,dict|none?,any?") else OTHER_ARGUMENTS
 

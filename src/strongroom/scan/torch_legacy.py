@@ -80,11 +80,12 @@ def read_streams(reader: "PickleReader") -> None:
     reader.judge.persist_in = storages.persist
     reader.read()
     reader.judge.persist_in = None
-    keys = reader.read_items()
-    if keys is None or not all(isinstance(key, str) for key in keys) or set(keys) != set(storages.size_bytes):
+    listed = reader.read()
+    keys = listed.words if isinstance(listed, List) and len(listed.words) == listed.size else None
+    if keys is None or len(set(keys)) != len(keys) or set(keys) != set(storages.size_bytes):
         raise RejectedError("an old PyTorch file whose list of storages is not that of its tensors")
     for key in keys:
-        count, item_bytes = storages.size_bytes[str(key)]
+        count, item_bytes = storages.size_bytes[key]
         if int.from_bytes(reader.tape.take(_HEADER_BYTES), "little") != count:
             raise RejectedError(f"the storage {shorten(key)} is not as long as its tensors say")
         reader.tape.skip(count * item_bytes)
