@@ -175,7 +175,7 @@ def find_dependencies(declared: Mapping[str, Any]) -> tuple[Dependency, ...]:
 def flatten_dependencies(declared: Mapping[str, Any]) -> dict[str, str]:
     """Return what a statement's ``dependencies`` name as lines for people: package, and version or range.
 
-    A package that is there in several versions stands on one line. What has no form known here stands as it is.
+    A package in several versions stands on one line; what has no form known here stands as it is.
     """
     lines: dict[str, list[str]] = {}
     for one in find_dependencies(declared):
