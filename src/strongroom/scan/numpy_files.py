@@ -9,7 +9,7 @@ from strongroom.values import Severity
 
 OBJECTS = Rule(
     "numpy-objects",
-    Severity.CRITICAL,
+    Severity.HIGH,
     "Array of Python objects",
     "Such an array is not numbers but a pickle, a program that runs when the array is loaded.",
     "Save arrays of numbers or fixed-length strings only: convert with arr.astype(float) or arr.astype('U'),"
