@@ -42,7 +42,8 @@ ONLY_FOR_TESTS = re.compile(
 # What the patterns catch although it only computes.
 KEEP = {
     "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "SpaceToBatch", "Spence", "TensorListPushBackBatch",
-    "TensorMapSize", "DisableCopyOnRead", "CTCBeamSearchDecoder", "SparseReshape", "FakeParam",
+    "TensorMapSize", "DisableCopyOnRead", "CTCBeamSearchDecoder", "SparseReshape", "FakeParam", "IteratorGetNext",
+    "IteratorGetNextAsOptional",
 }  # fmt: skip
 # Read a file that an attribute or input names, hold programs of their own, or are no part of a model.
 DROP = {

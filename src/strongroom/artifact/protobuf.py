@@ -103,14 +103,17 @@ class Wire:
                 at = self._skip_run(tag, at, end)
 
     def text(self, span: Span, limit: int = MAX_TEXT_BYTES) -> str:
-        start, end = span
-        if end - start > limit:
-            raise self.reject(f"a text of {end - start} bytes, more than {limit}")
-        data = self._read(start, end - start)
+        if span[1] - span[0] > limit:
+            raise self.reject(f"a text of {span[1] - span[0]} bytes, more than {limit}")
+        data = self.data(span)
         try:
             return data.decode()
         except UnicodeDecodeError:
             raise self.reject(f"text {shorten(data)} is not UTF-8") from None
+
+    def data(self, span: Span) -> bytes:
+        """The bytes of a small value."""
+        return self._read(span[0], span[1] - span[0])
 
     def integers(self, scalar: int, span: Span, limit: int) -> list[int]:
         """The elements of one occurrence of a repeated varint: itself, or a packed list."""
@@ -154,6 +157,9 @@ class Wire:
         if not self._fields_left:
             raise self.reject(f"more than {MAX_FIELDS} fields")
         self._fields_left -= 1
+        offset = at - self._start
+        if at < end and 0 <= offset < len(self._data) and (byte := self._data[offset]) < 0x80:
+            return byte, at + 1
         self._cover(at, end)
         data, offset = self._data, at - self._start
         value = shift = 0

@@ -20,8 +20,9 @@ from strongroom.scan.tensorflow_names import is_inert
 _ALL_CLASSES = frozenset().union(*names.CLASSES.values())
 _ALL_FUNCTIONS = frozenset().union(*names.FUNCTIONS.values())
 _DATA = parse_names(
-    "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __complex__ TensorShape "
-    "TypeSpec NoneType"
+    "__keras_tensor__ __tensor__ __numpy__ __bytes__ __ellipsis__ __slice__ __tuple__ __complex__ "
+    "TensorShape "
+    "TypeSpec NoneType InputSpec"
 )
 """Values that JSON has no form for."""
 _TYPE_SPECS = frozenset({"TensorSpec", "RaggedTensorSpec", "SparseTensorSpec"})
@@ -29,6 +30,8 @@ _CODE_LAYERS = parse_names(
     "TFSMLayer TorchModuleWrapper FlaxLayer JaxLayer KerasLayer ModuleWrapper ClassMethod InstanceMethod"
 )
 _KERAS = re.compile(r"(?:tf_keras|(?:tensorflow\.(?:python\.)?)?keras)(?=\.|$)")
+_OLD_PREFIX = "Custom>"
+"""Keras 2.11 to 2.15 write it before the names of their own optimizers."""
 _BY_SUFFIX = {
     "activation": names.ACTIVATIONS,
     "initializer": names.INITIALIZERS,
@@ -44,14 +47,17 @@ _FOREIGN_CODE = frozenset({"lambda", "raw"})
 _LEADS_OUT = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:[/\\]|\x00")
 
 
-def judge_keras_config(scan: Scan, config: Any, place: Place) -> None:
-    """Report all that a configuration names and models are not made of."""
-    _Walk(scan, place).value(config, "", "")
+def judge_keras_config(scan: Scan, config: Any, place: Place, custom: Rule = rules.NOT_ALLOWED) -> None:
+    """Report all that a configuration names and models are not made of.
+
+    ``custom`` is what a class or function means that only other code can define.
+    """
+    _Walk(scan, place, custom).value(config, "", "")
 
 
 class _Walk:
-    def __init__(self, scan: Scan, place: Place) -> None:
-        self._scan, self._place = scan, place
+    def __init__(self, scan: Scan, place: Place, custom: Rule) -> None:
+        self._scan, self._place, self._custom = scan, place, custom
 
     def value(self, value: Any, path: str, key: str) -> None:
         if isinstance(value, dict):
@@ -94,9 +100,9 @@ class _Walk:
 
     def _class(self, name: str, module: str | None, registered: Any, path: str) -> None:
         if registered not in (None, "", name):
-            self._add(rules.NOT_ALLOWED, path, f"is {shorten(name)}, registered as {shorten(registered)}")
+            self._add(self._custom, path, f"is {shorten(name)}, registered as {shorten(registered)}")
         allowed = _ALL_CLASSES if not module else names.CLASSES.get(_KERAS.sub("keras", module), frozenset())
-        if name in allowed:
+        if name in allowed or (name.startswith(_OLD_PREFIX) and name[7:].lower() in names.OPTIMIZERS):
             return
         if (
             module
@@ -106,7 +112,7 @@ class _Walk:
             self._add(rules.IMPORTS, path, f"imports {shorten(name)} from {shorten(module)}")
             return
         where = f" of {shorten(module)}" if module else ""
-        self._add(rules.NOT_ALLOWED, path, f"{shorten(name)}{where} is not part of Keras")
+        self._add(self._custom, path, f"{shorten(name)}{where} is not part of Keras")
 
     def _function(self, name: Any, module: str | None, path: str) -> None:
         allowed = (
@@ -116,7 +122,7 @@ class _Walk:
             return
         plain = isinstance(name, str) and (name.isidentifier() or ">" in name)
         if plain and module in (None, "builtins"):
-            self._add(rules.NOT_ALLOWED, path, f"function {shorten(name)} is not part of Keras")
+            self._add(self._custom, path, f"function {shorten(name)} is not part of Keras")
             return
         self._add(rules.IMPORTS, path, f"imports function {shorten(name)} from {shorten(module)}")
 
@@ -143,7 +149,7 @@ class _Walk:
 
     def _text(self, text: str, path: str, key: str) -> None:
         for rule, message in _judge_text(text, key):
-            self._add(rule, path, message)
+            self._add(self._custom if rule is rules.NOT_ALLOWED else rule, path, message)
 
 
 def _judge_text(text: str, key: str) -> Iterator[tuple[Rule, str]]:
