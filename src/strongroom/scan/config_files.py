@@ -100,7 +100,7 @@ _MLFLOW = frozenset(
     )
 )
 _MODULE = re.compile(r"sentence_transformers(?:\.[a-z_]\w*)+\.[A-Z]\w*", re.ASCII)
-_SPACY = re.compile(r"(?:spacy[\w-]*\.)?(?:[A-Z]\w*|[a-z]\w*)(?:\.[A-Za-z_]\w*){0,2}\.v\d+", re.ASCII)
+_SPACY = re.compile(r"(?:spacy[\w-]*\.(?:[\w-]+\.){0,3})?[A-Za-z][\w-]*\.v\d+", re.ASCII)
 _HOOKS = frozenset(
     {"preinstall", "install", "postinstall", "prepare", "prepublish", "preprepare", "postprepare"}
 )
@@ -201,7 +201,9 @@ def _modelscope(scan: Scan, value: Any, place: Place) -> None:
 
 def _npm(scan: Scan, value: Any, place: Place) -> None:
     scripts = value.get("scripts") if isinstance(value, dict) else None
-    for key in sorted(_HOOKS & scripts.keys()) if isinstance(scripts, dict) else ():
+    if not isinstance(scripts, dict):
+        return
+    for key in sorted(_HOOKS & scripts.keys()):
         scan.add(rules.INSTALLS, place.named(f"scripts.{key}"), f"{key} runs {shorten(scripts[key])}")
 
 

@@ -20,6 +20,7 @@ class Node:
     value: Any
     parent: dict[str, Any]
     """Mapping that holds the value; empty at the top and for items of lists."""
+    is_item: bool = False
 
 
 def walk(value: Any, trail: str = "", key: str = "") -> Iterator[Node]:
@@ -53,4 +54,4 @@ def _children(node: Node) -> Iterator[Node]:
         for index in range(len(node.value) - 1, -1, -1):
             value = node.value[index]
             if value is not None and not isinstance(value, int | float):
-                yield Node(f"{node.trail}[{index}]", node.key, value, {})
+                yield Node(f"{node.trail}[{index}]", node.key, value, {}, True)

@@ -59,6 +59,8 @@ _RUNNING = frozenset(
 )
 _MONAI = re.compile(r"\$\s*(?:import\b|[@\w.'\"\[(]+.*[(\[@.]).*", re.DOTALL)
 _LOGGING_CALL = re.compile(r"[A-Za-z_]\w*\s*\(")
+_TEMPLATES = ("chat_template", "tool_template")
+_IN_TEMPLATES = re.compile(r"chat_template[.\[]")
 _MAX_REPEATED = 20
 
 
@@ -94,10 +96,10 @@ def _setting(scan: Scan, node: Node, place: Place) -> None:
     """Settings whose presence alone says that code is brought along."""
     shown = shorten(node.value, 80)
     match node.key:
-        case "auto_map" if node.parent:
+        case "auto_map" if not node.is_item:
             scan.add(rules.NAMES_CODE, place, f"auto_map names {shown}")
         case "custom_pipelines" | "custom_pipeline" | "custom_generate" | "custom_code" | "tool_class":
-            if node.parent or isinstance(node.value, str):
+            if not node.is_item or isinstance(node.value, str):
                 scan.add(rules.NAMES_CODE, place, f"{node.key} names {shown}")
         case "trust_remote_code" | "allow_remote" | "allow_custom_code" | "allow_dangerous_deserialization":
             if node.value is True or str(node.value).lower() in ("true", "1", "yes", "on"):
@@ -152,9 +154,7 @@ def _text(scan: Scan, node: Node, place: Place) -> None:
         scan.add(rules.UNKNOWN_OBJECT, place, f"{key} is {shorten(text)}, which would be imported")
     elif key in ("args", "kwargs") and "class" in node.parent and _LOGGING_CALL.search(text):
         scan.add(rules.RUNS_EXPRESSION, place, f"{key} is {shorten(text)}, which logging evaluates")
-    if key.endswith(("chat_template", "tool_template")) or (
-        key == "template" and ".chat_template" in f".{place.name}"
-    ):
+    if key.endswith(_TEMPLATES) or (key != "name" and _IN_TEMPLATES.search(node.trail)):
         scan_template(scan, text, place)
     elif "{{" in text or "{%" in text:
         scan_prompt(scan, text, place)

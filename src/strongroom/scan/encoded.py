@@ -9,16 +9,15 @@ from strongroom.scan.scan import Scan
 
 MAX_CHARS = 32 * 2**20
 _MIN_CHARS = 20
-_STARTS = ("gAI", "gAM", "gAQ", "gAU", "H4sI", "UEsDB", "f0VMR", "TVqQ")
+_STARTS = re.compile(r"\s*(gA[I-X]|H4sI|UEsDB|f0VMR|TVqQ)", re.ASCII)
 """Base64 of how pickles (protocol 2 to 5), gzip, ZIP, ELF and Windows programs begin."""
 _BASE64 = re.compile(r"(?:data:[\w/.+;=-]{0,100},)?([A-Za-z0-9+/\s]+={0,2})\s*", re.ASCII)
-_PICKLE = "gA"
 
 
 def scan_encoded(scan: Scan, text: str, place: Place) -> None:
     """Judge the file that a string is in base64, if it is one."""
-    start = text.partition(",")[2] if text.startswith("data:") else text
-    if len(text) < _MIN_CHARS or not start.lstrip().startswith(_STARTS) or len(text) > MAX_CHARS:
+    start = _STARTS.match(text, text.find(",") + 1 if text.startswith("data:") else 0)
+    if start is None or not _MIN_CHARS <= len(text) <= MAX_CHARS:
         return
     found = _BASE64.fullmatch(text)
     if found is None:
@@ -27,7 +26,7 @@ def scan_encoded(scan: Scan, text: str, place: Place) -> None:
         data = b64decode("".join(found[1].split()))
     except (Error, ValueError):
         return
-    if start.lstrip().startswith(_PICKLE) and not data.rstrip().endswith(b"."):
+    if start[1].startswith("gA") and not data.rstrip().endswith(b"."):
         return
     scan.spend(len(data))
     scan.descend_bytes(data, place.enter(place.name or "base64"))

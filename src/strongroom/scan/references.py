@@ -42,11 +42,11 @@ _FUNCTIONS = frozenset(
 )
 _ACTS_WHEN_MADE = re.compile(
     r".*(?:Popen|Process|Command|Shell|Exec|Eval|Script|Download|Pickle|Loader|Connector|Runner|Launcher"
-    r"|Executor|Subprocess|Server|Client|Lambda|Callback).*",
+    r"|Executor|Subprocess|Server|Client).*|Lambda|LambdaCallback",
     re.ASCII,
 )
 """Classes that do something on being made, or hold what is called later. `DataLoader` does not."""
-_CALM = frozenset({"DataLoader", "LambdaLR"})
+_CALM = frozenset({"DataLoader"})
 
 
 def is_reference(text: str) -> bool:

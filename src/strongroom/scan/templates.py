@@ -15,8 +15,11 @@ from strongroom.scan.template_values import Names, trace_names, value_of
 from strongroom.scan.template_work import find_excess
 from strongroom.values import Severity
 
-MAX_TEMPLATE_CHARS = 2**18
+MAX_TEMPLATE_CHARS = 2**17
 """The longest templates in use have some 40,000 characters."""
+
+MAX_TEMPLATE_DEPTH = 120
+"""Those in use have less than 40 levels."""
 
 _FIX = "Take the chat template of the original publisher, or write one that only lays out messages."
 REACHES_PYTHON = Rule(
@@ -100,11 +103,21 @@ def scan_template(scan: Scan, text: str, place: Place) -> None:
         return
     try:
         template = _JINJA.parse(text)
+        _require_shallow(template)
         _Walk(scan, place, trace_names(template), _macros(template)).run(template)
     except RecursionError:
         scan.add(UNREADABLE, place, "is nested too deeply")
     except (TemplateError, ValueError, OverflowError) as error:
         scan.add(UNREADABLE, place, f"is not a template: {shorten(error)}")
+
+
+def _require_shallow(template: nodes.Template) -> None:
+    pending: list[tuple[nodes.Node, int]] = [(template, 0)]
+    while pending:
+        node, depth = pending.pop()
+        if depth > MAX_TEMPLATE_DEPTH:
+            raise RecursionError
+        pending += [(child, depth + 1) for child in node.iter_child_nodes()]
 
 
 def scan_prompt(scan: Scan, text: str, place: Place) -> None:

@@ -149,7 +149,7 @@ def _texts(value: Any) -> list[tuple[str, str]]:
 
 def _whole(name: str, value: Any, alone: list[tuple[str, str]]) -> list[tuple[str, str]]:
     plain = _plain(value, name, alone)
-    return [(name, json.dumps(plain, ensure_ascii=False))] if plain else []
+    return [(name, json.dumps(plain, ensure_ascii=False, default=str))] if plain else []
 
 
 def _plain(value: Any, trail: str, alone: list[tuple[str, str]], depth: int = 0) -> Any:

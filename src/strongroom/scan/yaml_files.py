@@ -174,7 +174,7 @@ _WORDS = {
 def _scalar(event: events.ScalarEvent) -> Any:
     """Return the value of a plain scalar as loaders see it, so far as a rule asks; else its text."""
     text = str(event.value)
-    if event.style is not None or (event.tag or "").endswith(":str"):
+    if not event.implicit[0]:
         return text
     if _NUMBER.fullmatch(text):
         return int(text)
