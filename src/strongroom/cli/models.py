@@ -47,10 +47,18 @@ def publish(
     allow_older: Annotated[
         bool, typer.Option("--allow-older", help="Permit a version below the highest published.")
     ] = False,
+    convert: Annotated[
+        bool, typer.Option("--convert", help="Turn it into ONNX first, in a sandbox; see docs/convert.md.")
+    ] = False,
+    conversion: Annotated[
+        Path | None, typer.Option(help="Record that `strongroom convert` wrote beside the model.")
+    ] = None,
     dry_run: DryRun = False,
 ) -> None:
     """Seal, inspect and sign a model. It waits for a second person's approval."""
     chosen: dict[str, Any] | None = None if schema == _AUTO else _object(Path(schema))
+    if convert and conversion is not None:
+        raise InvalidError("publish: --convert makes a record of its own, so --conversion says nothing")
     room = desk.open()
     room.unlock()
     with desk.progress(f"sealing {model}", _size_of(path)) as progress:
@@ -61,6 +69,8 @@ def publish(
             schema=chosen,
             dependencies=dependencies,
             allow_older=allow_older,
+            convert=convert,
+            conversion=conversion,
             progress=progress,
             dry_run=dry_run,
         )

@@ -15,6 +15,7 @@ from strongroom.artifact.stream import seal
 from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
+from strongroom.flows.convert import require_conversion
 from strongroom.flows.dependencies import declare
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.quarantine import Refused, keep
@@ -86,6 +87,8 @@ class Offer:
     """Permit a version lower than the highest published one."""
     expected: Digest | None = None
     """Manifest that the source must have: of what is handed over again from quarantine."""
+    conversion: bytes | None = None
+    """The record of the conversion that the model came out of (docs/formats/conversion.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class _Judged:
     schema: Schema | None
     waived: tuple[Waiver, ...]
     """Of findings that would have refused it otherwise."""
+    conversion: dict[str, Any] | None = None
 
     def summary(self) -> dict[str, Any]:
         """The form for the signed statement."""
@@ -103,7 +107,8 @@ class _Judged:
             {"finding": one.finding, "rule": one.rule, "by": one.by, "end": format_time(one.end)}
             for one in self.waived
         ]
-        return {**self.inspection.summary(), "rules": RULES_VERSION, "waived": waived}
+        summary = {**self.inspection.summary(), "rules": RULES_VERSION, "waived": waived}
+        return summary if self.conversion is None else {**summary, "conversion": self.conversion}
 
 
 def publish(
@@ -141,6 +146,7 @@ def publish(
                 raise RejectedError(f"{offer.model}: is not what was kept in quarantine")
             # (3) scan, inspection and trial of exactly what was sealed
             judged = _judge(vault, offer, sealed, data_key, decision.rule, dry_run=dry_run)
+            judged = _with_conversion(vault, offer, sealed, judged)
             if dry_run:
                 _sweep(vault, offer.model)
                 return _published(offer, sealed, judged, log_index=-1)
@@ -240,6 +246,14 @@ def _judge(
     seen = (*(match.to_finding() for match in report.matches), *inspection.findings, *findings)
     used = tuple(waivers[each.fingerprint] for each in whole.matches if each.fingerprint in waivers)
     return _Judged(replace(inspection, findings=seen), schema, used)
+
+
+def _with_conversion(vault: Vault, offer: Offer, sealed: Sequence[SealedEntry], judged: _Judged) -> _Judged:
+    if offer.conversion is None:
+        return judged
+    told, findings = require_conversion(vault, offer.model, offer.conversion, sealed)
+    inspection = replace(judged.inspection, findings=(*judged.inspection.findings, *findings))
+    return replace(judged, inspection=inspection, conversion=told)
 
 
 def _waivers(vault: Vault, sealed: Sequence[SealedEntry]) -> Mapping[str, Waiver]:

@@ -25,19 +25,20 @@ from strongroom.flows import quarantine as quarantining
 from strongroom.flows import rescan as rescanning
 from strongroom.flows import review as reviewing
 from strongroom.flows import waive as waiving
+from strongroom.flows.convert import Conversion, witness
 from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault, identity_key, moment, read_authority
-from strongroom.ports import BomFormat, Trials
+from strongroom.ports import BomFormat, ModelSource, Trials
 from strongroom.scan.bill import Bill
 from strongroom.scan.dependencies import dependencies_to_json
 from strongroom.scan.differences import Difference
 from strongroom.scan.lockfiles import MAX_LOCKFILE_BYTES, Lockfile, parse_lockfile
 from strongroom.scan.scan import Match
-from strongroom.sdk import running
+from strongroom.sdk import converting, running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
 from strongroom.settings import Settings, find_home, read_settings
 from strongroom.trust.authority import GrantRecord, Identity
@@ -53,6 +54,7 @@ from strongroom.wiring import CA_CERTIFICATE, TRUST_ROOT, create_home, open_home
 _Result = TypeVar("_Result")
 Passphrase = str | Callable[[], str] | None
 MAX_JSON_FILE_BYTES = 64 * 2**20
+MAX_RECORD_FILE_BYTES = 2**20
 DEFAULT_GRANT_REASON = "given with strongroom identity add"
 
 
@@ -124,16 +126,25 @@ class Strongroom:
         schema: dict[str, Any] | None = None,
         dependencies: dict[str, Any] | str | Path | None = None,
         allow_older: bool = False,
+        convert: bool = False,
+        conversion: str | Path | None = None,
         progress: Progress | None = None,
         dry_run: bool = False,
     ) -> publishing.Published:
         """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`.
 
-        ``dependencies``: names and versions, or a lockfile (docs/bom.md).
+        ``dependencies``: names and versions, or a lockfile (docs/bom.md). ``convert``: it is an original,
+        converted first without writing anything. ``conversion``: the record of an earlier conversion.
         """
         vault = self.unlock()
         vault.trials = _find_trials(self.settings)
-        source = LocalSource(Path(path))
+        evidence = read_file(Path(conversion), MAX_RECORD_FILE_BYTES) if conversion is not None else None
+        source: ModelSource
+        if convert:
+            made = self.convert(path, model, dry_run=dry_run)
+            evidence, source = made.evidence, converting.to_source(made)
+        else:
+            source = LocalSource(Path(path))
         try:
             offer = publishing.Offer(
                 ModelId.parse(model),
@@ -143,6 +154,7 @@ class Strongroom:
                 schema,
                 declare_dependencies(dependencies),
                 allow_older,
+                conversion=evidence,
             )
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
@@ -208,6 +220,15 @@ class Strongroom:
         """What to look at before approving: the version, and what differs from an earlier one."""
         other = ModelId.parse(against) if against is not None else None
         return reviewing.review(self.unlock(), self.acting, ModelId.parse(model), other)
+
+    def convert(self, path: str | Path, model: str, *, dry_run: bool = False, **options: Any) -> Conversion:
+        """Convert a file for one version, and sign and log what was measured; see `sdk.converting`.
+
+        ``options`` are those of `sdk.converting.convert_file`.
+        """
+        options.setdefault("name", f"{Path(path).stem or 'model'}.onnx")
+        made = converting.convert_file(path, required_layers=self.settings.sandbox.require, **options)
+        return made if dry_run else witness(self.unlock(), self.acting, ModelId.parse(model), made)
 
     def approve(
         self, model: str, reason: str = "", *, reviewed: str | None = None, dry_run: bool = False

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from strongroom.serve.converter import start
+from strongroom.serve.converter.start import run
 
 _FAULT = 70  # sysexits.h EX_SOFTWARE
 
@@ -16,7 +16,7 @@ def main() -> None:
     arguments = parser.parse_args()
     code = _FAULT
     try:
-        code = start.run(arguments.control_fd, arguments.libraries)
+        code = run(arguments.control_fd, arguments.libraries)
     finally:
         os._exit(code)
 
