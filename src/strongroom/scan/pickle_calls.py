@@ -194,9 +194,12 @@ _ARGUMENT_PARSERS = re.compile(
 
 def _distribution_state(made: Made, state: object) -> str:
     template = state.entries.get("_parse_arg_template") if isinstance(state, Dict) and not state.is_partial else None
-    if isinstance(template, str) and _ARGUMENT_PARSERS.fullmatch(template):
-        return ""
-    return "whose functions are not those of SciPy"
+    return "" if is_argument_parser(template) else "whose functions are not those of SciPy"
+
+
+def is_argument_parser(template: object) -> bool:
+    """Say whether this is the source that SciPy gives its distributions, which it runs when they are loaded."""
+    return isinstance(template, str) and _ARGUMENT_PARSERS.fullmatch(template) is not None
 
 
 _CALLS: dict[str, Check] = {
