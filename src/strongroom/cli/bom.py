@@ -114,7 +114,7 @@ def import_database(
     source: Annotated[
         str, typer.Argument(help="OSV archive, folder, JSON or JSON lines file; or an https address.")
     ],
-    sha256: Annotated[str | None, typer.Option(help="SHA-256 that the file must have.")] = None,
+    digest: Annotated[str | None, typer.Option(help="Digest that the file must have: sha256:….")] = None,
     allow_older: Annotated[
         bool, typer.Option("--allow-older", help="Permit a database older than the one in use.")
     ] = False,
@@ -126,7 +126,7 @@ def import_database(
     """Replace the vulnerability database, whole or not at all. Only an admin may."""
     room = desk.open()
     made = room.osv_import(
-        source, sha256=sha256, allow_older=allow_older, insecure_http=insecure_http, dry_run=dry_run
+        source, digest=digest, allow_older=allow_older, insecure_http=insecure_http, dry_run=dry_run
     )
     outcome = "would be imported" if dry_run else f"imported, log record {made.log_index}"
     info = made.info

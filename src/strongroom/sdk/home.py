@@ -296,17 +296,18 @@ class Strongroom:
         self,
         source: str | Path,
         *,
-        sha256: str | None = None,
+        digest: str | None = None,
         allow_older: bool = False,
         insecure_http: bool = False,
         dry_run: bool = False,
     ) -> osv.Imported:
         """Replace the vulnerability database by a file, a folder, or what an https address gives."""
         vault = self.unlock()
+        expected = Digest.parse(digest).hex if digest is not None else None
         opened = (
-            download(str(source), self.home, sha256, insecure_http=insecure_http)
+            download(str(source), self.home, expected, insecure_http=insecure_http)
             if is_url(str(source))
-            else open_source(Path(source), sha256)
+            else open_source(Path(source), expected)
         )
         try:
             return osv.import_database(vault, self.acting, opened, allow_older=allow_older, dry_run=dry_run)

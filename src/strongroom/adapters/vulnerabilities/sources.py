@@ -34,7 +34,7 @@ class FileSource:
 
     def __init__(self, file: IO[bytes], name: str, expected: str | None = None) -> None:
         if expected is not None and _SHA256.fullmatch(expected) is None:
-            raise InvalidError("osv: --sha256 takes 64 hexadecimal digits")
+            raise InvalidError("osv: the digest is not 64 hexadecimal digits")
         self.name = name
         self._file = file
         self._expected = expected
@@ -51,7 +51,7 @@ class FileSource:
             raise RejectedError(f"osv: {self.name}: larger than {MAX_FILE_BYTES} bytes")
         self._sha256 = _hash(self._file)
         if self._expected is not None and self._sha256 != self._expected:
-            raise RejectedError(f"osv: {self.name}: has another SHA-256 than the one given")
+            raise RejectedError(f"osv: {self.name}: has another digest than the one given")
         self._file.seek(0)
         if self._file.read(4) == _ZIP:
             return _from_zip(self._file, size, self.name)
@@ -67,7 +67,7 @@ class FolderSource:
 
     def __init__(self, folder: Path, expected: str | None = None) -> None:
         if expected is not None:
-            raise InvalidError("osv: --sha256 is for a file, not for a folder")
+            raise InvalidError("osv: a digest is for a file, not for a folder")
         self.name = folder.name
         self._folder = folder
         self._hash = hashlib.sha256()
