@@ -9,6 +9,7 @@ from strongroom.errors import RejectedError, shorten
 from strongroom.scan.configs import scan_document
 from strongroom.scan.documents import MAX_BYTES, Document, parse_json
 from strongroom.scan.letters import scan_letters
+from strongroom.scan.pages import scan_page
 from strongroom.scan.place import Place
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Content, Scan
@@ -23,23 +24,7 @@ FETCHES = Rule(
     "Remove the cell, or keep the program in the repository where it can be read.",
     atlas=("AML.T0011", "AML.T0050"),
 )
-RUNS_ON_OPENING = Rule(
-    "notebook-runs-on-opening",
-    Severity.HIGH,
-    "Output that runs when the notebook is opened",
-    "A stored output tells the browser to run code in the notebook's Python, without a cell being started.",
-    "Clear all outputs and save the notebook.",
-    atlas=("AML.T0011",),
-)
-SCRIPT = Rule(
-    "notebook-script-in-output",
-    Severity.MEDIUM,
-    "Output with a script that talks to others",
-    "A stored output holds a script that sends or loads data when the notebook is shown.",
-    "Clear all outputs and save the notebook.",
-    atlas=("AML.T0011",),
-)
-RULES = (FETCHES, RUNS_ON_OPENING, SCRIPT)
+RULES = (FETCHES,)
 
 _MAX_CELLS = 20_000
 _MAX_CELL_CHARS = 2**20
@@ -52,14 +37,6 @@ _SHELL = re.compile(
     r"|(?:ba|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b",
     re.IGNORECASE,
 )
-_DRIVES_KERNEL = re.compile(
-    r"(?:IPython|Jupyter|jupyter)(?:\.notebook|App)?[\w.]{0,60}\.(?:execute|requestExecute|create_code_cell)\s*\("
-    r"|\bkernel\.(?:execute|requestExecute)\s*\(|notebook:run-|execute_all_cells"
-)
-_TALKS = re.compile(r"\bfetch\s*\(|XMLHttpRequest|sendBeacon|WebSocket\s*\(|document\.cookie|localStorage")
-_SCRIPT = re.compile(r"<script\b|\bon(?:error|load)\s*=|javascript:", re.IGNORECASE)
-_LIBRARY_CHARS = 200_000
-"""A script as long as that is a plotting library, which has a way to fetch in it."""
 _BINARY = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "audio/", "video/")
 
 
@@ -105,7 +82,7 @@ def _cell(scan: Scan, cell: Any, place: Place) -> None:
     for name, text in _strings({"metadata": cell.get("metadata"), "attachments": cell.get("attachments")}):
         scan.text(text, place)
         if not name.startswith(_BINARY):
-            _page(scan, text, place)
+            scan_page(scan, text, place)
 
 
 def _joined(value: Any) -> str:
@@ -119,7 +96,7 @@ def _code(scan: Scan, source: str, place: Place) -> None:
     if found is not None:
         scan.add(FETCHES, place, f"runs {shorten(found.group())}")
     if source.lstrip().startswith(("%%javascript", "%%js", "%%html")):
-        _page(scan, source, place)
+        scan_page(scan, source, place)
     plain = "\n".join("" if line.lstrip()[:1] in ("!", "%", "?") else line for line in source.split("\n"))
     if len(plain) > _MAX_CELL_CHARS:
         return
@@ -166,14 +143,7 @@ def _output(scan: Scan, output: Any, place: Place) -> None:
             continue
         scan.text(text, place)
         if name.endswith(("javascript", "html", "svg+xml", "json", "markdown")):
-            _page(scan, text, place, is_script=name.endswith("javascript"))
-
-
-def _page(scan: Scan, text: str, place: Place, *, is_script: bool = False) -> None:
-    if _DRIVES_KERNEL.search(text):
-        scan.add(RUNS_ON_OPENING, place, "holds a script that has the notebook run code")
-    elif (is_script or _SCRIPT.search(text)) and _TALKS.search(text) and len(text) < _LIBRARY_CHARS:
-        scan.add(SCRIPT, place, "holds a script that sends or loads data")
+            scan_page(scan, text, place, is_script=name.endswith("javascript"))
 
 
 def _strings(value: Any) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from strongroom.scan import template_names as known
 from strongroom.scan.place import Place
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Scan
+from strongroom.scan.template_text import scan_template_text
 from strongroom.scan.template_values import Names, trace_names, value_of
 from strongroom.scan.template_work import find_excess
 from strongroom.values import Severity
@@ -105,6 +106,7 @@ def scan_template(scan: Scan, text: str, place: Place) -> None:
         template = _JINJA.parse(text)
         _require_shallow(template)
         _Walk(scan, place, trace_names(template), _macros(template)).run(template)
+        scan_template_text(scan, template, place)
     except RecursionError:
         scan.add(UNREADABLE, place, "is nested too deeply")
     except (TemplateError, ValueError, OverflowError) as error:

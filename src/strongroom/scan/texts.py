@@ -19,11 +19,12 @@ from strongroom.scan.documents import (
 from strongroom.scan.install_sources import is_requirements, scan_conda, scan_requirements
 from strongroom.scan.letters import scan_letters, scan_name
 from strongroom.scan.notebooks import scan_notebook as scan_notebook
+from strongroom.scan.pages import scan_page
 from strongroom.scan.references import is_inert
 from strongroom.scan.scan import Content, Scan
 from strongroom.scan.source_code import scan_code
 from strongroom.scan.templates import scan_prompt, scan_template
-from strongroom.scan.vocabularies import is_vocabulary_file, long_words, without_words
+from strongroom.scan.vocabularies import is_vocabulary_file, is_words, long_words, without_words
 from strongroom.scan.yaml_files import YamlDocument, parse_yaml
 
 _MAX_ALONE = 200
@@ -71,6 +72,8 @@ def scan_text(scan: Scan, content: Content) -> None:
         scan_letters(scan, text, place)
         scan.text(text, place)
         _triton(scan, content, text)
+        if content.extension in ("html", "htm", "xhtml", "svg"):
+            scan_page(scan, text, place)
 
 
 def _text(scan: Scan, content: Content) -> str:
@@ -119,7 +122,7 @@ def _is_of_speechbrain(tag: str) -> bool:
 def _judge(scan: Scan, content: Content, document: Document) -> None:
     place = content.place
     rest, words = without_words(document.value)
-    if is_vocabulary_file(content.name) or isinstance(rest, Vocabulary):
+    if isinstance(rest, Vocabulary) or (is_vocabulary_file(content.name) and is_words(rest)):
         words += long_words(rest)
         rest = None
     document.value = rest

@@ -21,6 +21,24 @@ def is_vocabulary_file(name: str) -> bool:
     return _FILES.fullmatch(name) is not None
 
 
+def is_words(value: Any) -> bool:
+    """Whether a value is nothing but words: numbered, listed, or listed with a number or a second word."""
+    match value:
+        case dict():
+            return all(isinstance(number, int | float) for number in value.values())
+        case list():
+            return all(isinstance(part, str) or _is_pair(part) for part in value)
+    return isinstance(value, Vocabulary)
+
+
+def _is_pair(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(each, str | int | float) for each in value)
+    )
+
+
 def without_words(value: Any) -> tuple[Any, list[str]]:
     """Return a tokenizer without its vocabulary, and the words as long as a credential."""
     kept: list[str] = []

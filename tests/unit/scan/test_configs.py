@@ -238,10 +238,10 @@ def test_dimension_that_no_model_has_needs_a_reviewer() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "rule"),
     [
-        ("MLmodel", "flavors:\n  f:\n    loader_module: evil\n", "config-names-code"),
-        ("MLmodel", "flavors:\n  f:\n    code: code\n    loader_module: mlflow.sklearn\n", "config-names-code"),
-        ("MLmodel", "flavors:\n  f:\n    model_code_path: a.py\n", "config-names-code"),
-        ("MLmodel", "flavors:\n  f:\n    data: ../../x\n    loader_module: mlflow.sklearn\n", "config-path-escapes"),
+        ("MLmodel", "flavors:\n f:\n  loader_module: evil\n", "config-names-code"),
+        ("MLmodel", "flavors:\n f:\n  code: code\n  loader_module: mlflow.sklearn\n", "config-names-code"),
+        ("MLmodel", "flavors:\n f:\n  model_code_path: a.py\n", "config-names-code"),
+        ("MLmodel", "flavors:\n f:\n  data: ../x\n  loader_module: mlflow.sklearn\n", "config-path-escapes"),
         ("config.cfg", '[training]\n@misc = "evil.read.v1.x"\n', "config-unknown-object"),
         ("config.cfg", '[training.logger]\n@loggers = "my_code.logger.v1"\n', "config-unknown-object"),
         ("logging.ini", "[handler_a]\nclass=H\nargs=(os.system('id'),)\n", "config-runs-expression"),

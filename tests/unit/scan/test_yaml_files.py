@@ -10,7 +10,8 @@ TAGS = {
     "apply": "a: !!python/object/apply:os.system ['id']",
     "apply as a list": "- !!python/object/apply:subprocess.Popen [[id]]",
     "new": "a: !!python/object/new:os.system ['id']",
-    "new with state": "!!python/object/new:type\nargs: ['z', !!python/tuple [], {'extend': !!python/name:exec }]\n"
+    "new with state": "!!python/object/new:type\nargs: ['z', !!python/tuple [], {extend: !!python/name:exec "
+    "}]\n"
     "listitems: 'x'",
     "object": "a: !!python/object:argparse.Namespace {lr: 1}",
     "name": "a: !!python/name:os.system",
