@@ -201,7 +201,8 @@ def _any_of(formats: frozenset[Format]) -> str:
 def _find_hidden(file: File, found: Format) -> str:
     if found not in _ARCHIVES:
         hidden = structures.find_archive(file)
-        if hidden:
+        # The tools for metadata append label files to TFLite models as an archive; their scanner judges it.
+        if hidden and not (found is Format.TFLITE and hidden == "zip"):
             return hidden
     elif found is not Format.TAR and structures.is_tar(file):
         return "tar"

@@ -69,8 +69,10 @@ def read_zip(read_at: ReadAt, size_bytes: int) -> tuple[ZipMember, ...]:
     return directory.members
 
 
-def read_directory(read_at: ReadAt, size_bytes: int) -> ZipDirectory:
+def read_directory(read_at: ReadAt, size_bytes: int, starts: tuple[int, int] = (0, 0)) -> ZipDirectory:
     """Return what an archive holds. Reads its structure only; `open_member` checks the data.
+
+    ``starts`` is between which bytes it has to begin, where it is appended to something else.
 
     Raises:
         RejectedError: directory and local headers differ; bytes that belong to no member; two members of one
@@ -86,7 +88,7 @@ def read_directory(read_at: ReadAt, size_bytes: int) -> ZipDirectory:
     if at != len(data):
         raise RejectedError("the archive's directory is longer than its entries")
     require_distinct([entry.name for entry in entries])
-    return ZipDirectory(_locate(read_at, entries, end.directory_at), end.comment)
+    return ZipDirectory(_locate(read_at, entries, end.directory_at, starts), end.comment)
 
 
 def is_packed(member: ZipMember) -> bool:
@@ -194,11 +196,13 @@ def _comment(data: bytes) -> str:
     return comment
 
 
-def _locate(read_at: ReadAt, entries: list[ZipEntry], directory_at: int) -> tuple[ZipMember, ...]:
+def _locate(
+    read_at: ReadAt, entries: list[ZipEntry], directory_at: int, allowed: tuple[int, int]
+) -> tuple[ZipMember, ...]:
     """Read the local headers, which lie one behind the other from the first byte to the directory."""
     order = sorted(range(len(entries)), key=lambda index: entries[index].header_at)
     starts = [entries[index].header_at for index in order] + [directory_at]
-    if starts[0]:
+    if not allowed[0] <= starts[0] <= allowed[1]:
         raise RejectedError("the archive has bytes before its first member")
     offsets = {
         index: read_local(read_at, entries[index], end) for index, end in zip(order, starts[1:], strict=True)
