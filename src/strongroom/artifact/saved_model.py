@@ -151,7 +151,7 @@ class _Reader:
         nodes = []
         for number, inner in self._spans(span, fields.GRAPH):
             if number == 1:
-                nodes.append(self._node(inner))
+                nodes.append(self.node(inner))
             elif number == 2:
                 self._library(graph, inner)
         graph.nodes = tuple(nodes)
@@ -174,13 +174,13 @@ class _Reader:
                     elif part == 2:
                         arguments.append(self._first_text(value, fields.ARGUMENT))
             elif number == 3:
-                nodes.append(self._node(inner))
+                nodes.append(self.node(inner))
         return Function(name, tuple(arguments), tuple(nodes))
 
     def _first_text(self, span: Span, kind: Fields) -> str:
         return next((self._text(inner) for number, inner in self._spans(span, kind) if number == 1), "")
 
-    def _node(self, span: Span) -> Node:
+    def node(self, span: Span) -> Node:
         self._nodes_left -= 1
         if not self._nodes_left:
             raise self._wire.reject(f"more than {MAX_NODES} operations")
@@ -372,6 +372,12 @@ def read_keras_metadata(read_at: ReadAt, size_bytes: int) -> list[str]:
             if number == 5:
                 found.append(wire.text(inner, MAX_METADATA_BYTES))
     return found
+
+
+def read_node(data: bytes) -> Node:
+    """Return a node that lies alone in some bytes."""
+    wire = Wire(lambda offset, size: data[offset : offset + size], len(data), "a node")
+    return _Reader(wire).node((0, len(data)))
 
 
 def check_fingerprint(read_at: ReadAt, size_bytes: int) -> None:
