@@ -28,8 +28,8 @@ _CALLS = {
 _CASE = 209
 # Bits of an element by TensorType; texts (5), resources (13) and variants (14) have none.
 _BITS = {
-# Which fields of an operator's options name subgraphs: options field, then fields in them.
-    18: 16, 19: 2, 20: 4,
+    0: 32, 1: 16, 2: 32, 3: 8, 4: 64, 6: 8, 7: 16, 8: 64, 9: 8, 10: 64, 11: 128, 12: 64, 15: 32, 16: 16,
+    17: 4, 18: 16, 19: 2, 20: 4,
 }  # fmt: skip
 _UNSIZED = frozenset({5, 13, 14})
 
