@@ -1,10 +1,10 @@
 """Write src/strongroom/scan/pickle_globals.txt: the names that pickles of models may import.
 
-Run where the libraries are installed: ``python scripts/make_allow_lists.py [names.json ...]``. Lines of the
-present list are kept, so that runs with older versions of the libraries add to it; delete a line by hand to
+Run where the libraries are installed: ``python scripts/make_allow_lists.py [names.json ...]``. Lines of
+the present list are kept, so that runs with older versions of the libraries add to it; delete a line to
 drop a name. What the libraries' names are used for was read in their source; a class is listed if making an
 instance of it without arguments and giving it any state runs nothing but assignments (``_UNSAFE`` names those
-for which that is not so). Names that take arguments are written by hand, in pickle_calls.list beside this file.
+for which that is not so). Names that take arguments are written by hand, in pickle_calls.list beside it.
 """
 
 import importlib
@@ -28,11 +28,12 @@ _UNSAFE = {
     ("sklearn.utils._metadata_requests", "RequestMethod"),
 }
 _SKIPPED = (
-    "tests", "conftest", "datasets", "externals", "_build_utils", "experimental", "utils._testing", "utils._mocking",
+    "tests", "conftest", "datasets", "externals", "_build_utils", "experimental", "utils._testing",
+    "utils._mocking",
     "utils.discovery", "utils.estimator_checks", "utils._test_common", "inspection", "_display",
 )  # fmt: skip
 
-# Modules of scikit-learn before 0.22, by their present name (sklearn/_build_utils/deprecated_modules.py of 0.22).
+# Modules of scikit-learn before 0.22, by their present name (0.22, sklearn/_build_utils/deprecated_modules.py).
 _OLD_SKLEARN = """
 cluster._affinity_propagation cluster.affinity_propagation_
 cluster._agglomerative cluster.hierarchical
@@ -141,16 +142,21 @@ frozen._frozen frozen
 
 # Classes of releases that run on no Python of today; read in their source.
 _GONE = {
-    "sklearn.ensemble.gradient_boosting": "LogOddsEstimator ScaledLogOddsEstimator QuantileEstimator MeanEstimator "
+    "sklearn.ensemble.gradient_boosting": "LogOddsEstimator ScaledLogOddsEstimator QuantileEstimator "
+    "MeanEstimator "
     "ZeroEstimator PriorProbabilityEstimator LossFunction RegressionLossFunction ClassificationLossFunction "
     "VerboseReporter",
-    "sklearn.ensemble._gb_losses": "LeastSquaresError LeastAbsoluteError HuberLossFunction QuantileLossFunction "
+    "sklearn.ensemble._gb_losses": "LeastSquaresError LeastAbsoluteError HuberLossFunction "
+    "QuantileLossFunction "
     "BinomialDeviance MultinomialDeviance ExponentialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.loss": "LeastSquares LeastAbsoluteDeviation Poisson BinaryCrossEntropy "
+    "sklearn.ensemble._hist_gradient_boosting.loss": "LeastSquares LeastAbsoluteDeviation Poisson "
+    "BinaryCrossEntropy "
     "CategoricalCrossEntropy",
-    "sklearn._loss.glm_distribution": "TweedieDistribution NormalDistribution PoissonDistribution GammaDistribution "
+    "sklearn._loss.glm_distribution": "TweedieDistribution NormalDistribution PoissonDistribution "
+    "GammaDistribution "
     "InverseGaussianDistribution ExponentialDispersionModel DistributionBoundary",
-    "sklearn.linear_model.sgd_fast": "Log Hinge ModifiedHuber SquaredHinge SquaredLoss Huber EpsilonInsensitive "
+    "sklearn.linear_model.sgd_fast": "Log Hinge ModifiedHuber SquaredHinge SquaredLoss Huber "
+    "EpsilonInsensitive "
     "SquaredEpsilonInsensitive",
     "sklearn.linear_model._sgd_fast": "Log SquaredLoss Huber",
     "sklearn.utils.deprecation": "DeprecationDict",
@@ -163,16 +169,20 @@ _GONE = {
     "sklearn.cross_validation": "KFold StratifiedKFold LeaveOneOut ShuffleSplit StratifiedShuffleSplit",
     "sklearn.lda": "LDA",
     "sklearn.qda": "QDA",
-    "sklearn.neighbors.dist_metrics": "EuclideanDistance ManhattanDistance MinkowskiDistance ChebyshevDistance "
+    "sklearn.neighbors.dist_metrics": "EuclideanDistance ManhattanDistance MinkowskiDistance "
+    "ChebyshevDistance "
     "HaversineDistance HammingDistance JaccardDistance",
 }
 _SCIPY_SPARSE = "bsr coo csc csr dia dok lil"
 _PANDAS = {
-    "pandas": "DataFrame Series Index MultiIndex RangeIndex CategoricalIndex DatetimeIndex TimedeltaIndex PeriodIndex "
-    "IntervalIndex CategoricalDtype DatetimeTZDtype IntervalDtype PeriodDtype SparseDtype StringDtype BooleanDtype "
+    "pandas": "DataFrame Series Index MultiIndex RangeIndex CategoricalIndex DatetimeIndex TimedeltaIndex "
+    "PeriodIndex "
+    "IntervalIndex CategoricalDtype DatetimeTZDtype IntervalDtype PeriodDtype SparseDtype StringDtype "
+    "BooleanDtype "
     "Float32Dtype Float64Dtype Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype UInt32Dtype "
     "UInt64Dtype Categorical",
-    "pandas.arrays": "ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray IntervalArray "
+    "pandas.arrays": "ArrowStringArray BooleanArray Categorical DatetimeArray FloatingArray IntegerArray "
+    "IntervalArray "
     "NumpyExtensionArray PandasArray PeriodArray SparseArray StringArray TimedeltaArray",
     "pandas.core.frame": "DataFrame",
     "pandas.core.series": "Series",
@@ -193,7 +203,8 @@ _PANDAS = {
     "pandas.core.arrays.timedeltas": "TimedeltaArray",
     "pandas.core.arrays.period": "PeriodArray",
     "pandas.core.arrays.interval": "IntervalArray",
-    "pandas.core.arrays.integer": "IntegerArray Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype UInt16Dtype "
+    "pandas.core.arrays.integer": "IntegerArray Int8Dtype Int16Dtype Int32Dtype Int64Dtype UInt8Dtype "
+    "UInt16Dtype "
     "UInt32Dtype UInt64Dtype",
     "pandas.core.arrays.floating": "FloatingArray Float32Dtype Float64Dtype",
     "pandas.core.arrays.boolean": "BooleanArray BooleanDtype",
@@ -209,22 +220,32 @@ _PANDAS = {
 
 # Functions that only compute; none reads or writes a file or calls what it is given.
 _NUMPY_FUNCTIONS = (
-    "mean median average std var sum prod min max amin amax nanmean nanmedian nanstd nanvar nansum nanmin nanmax ptp "
-    "percentile quantile nanpercentile nanquantile argmax argmin argsort sort cumsum cumprod diff clip round around "
-    "ravel reshape squeeze transpose where abs any all unique nan_to_num asarray array zeros_like ones_like dot "
-    "array_equal array_equiv allclose isclose size shape count_nonzero cov corrcoef hstack vstack column_stack "
-    "concatenate stack expand_dims atleast_1d atleast_2d log1p expm1 iscomplexobj isreal real imag nanargmax nanargmin "
+    "mean median average std var sum prod min max amin amax nanmean nanmedian nanstd nanvar nansum nanmin "
+    "nanmax ptp "
+    "percentile quantile nanpercentile nanquantile argmax argmin argsort sort cumsum cumprod diff clip "
+    "round around "
+    "ravel reshape squeeze transpose where abs any all unique nan_to_num asarray array zeros_like "
+    "ones_like dot "
+    "array_equal array_equiv allclose isclose size shape count_nonzero cov corrcoef hstack vstack "
+    "column_stack "
+    "concatenate stack expand_dims atleast_1d atleast_2d log1p expm1 iscomplexobj isreal real imag "
+    "nanargmax nanargmin "
     "histogram interp trapz convolve angle sinc"
 )
 _NUMPY_TYPES = (
-    "bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc uintc int_ uint intp uintp longlong ulonglong "
-    "float16 float32 float64 longdouble float_ complex64 complex128 clongdouble str_ bytes_ unicode_ string_ object_ "
-    "void datetime64 timedelta64 number integer signedinteger unsignedinteger inexact floating complexfloating "
+    "bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc uintc int_ uint intp uintp longlong "
+    "ulonglong "
+    "float16 float32 float64 longdouble float_ complex64 complex128 clongdouble str_ bytes_ unicode_ "
+    "string_ object_ "
+    "void datetime64 timedelta64 number integer signedinteger unsignedinteger inexact floating "
+    "complexfloating "
     "character flexible generic record double single half long ulong short ushort byte ubyte"
 )
 _NUMPY_FUNCTION_MODULES = (
-    "numpy numpy.core.fromnumeric numpy._core.fromnumeric numpy.lib.function_base numpy.lib._function_base_impl "
-    "numpy.lib.nanfunctions numpy.lib._nanfunctions_impl numpy.core._multiarray_umath numpy._core._multiarray_umath"
+    "numpy numpy.core.fromnumeric numpy._core.fromnumeric numpy.lib.function_base "
+    "numpy.lib._function_base_impl "
+    "numpy.lib.nanfunctions numpy.lib._nanfunctions_impl numpy.core._multiarray_umath "
+    "numpy._core._multiarray_umath"
 )
 
 
@@ -280,7 +301,7 @@ def _modules(root: str) -> Iterator[object]:
             continue
         try:
             yield importlib.import_module(info.name)
-        except Exception:  # noqa: BLE001, S112  an optional part that is not installed
+        except Exception:  # noqa: S112  an optional part that is not installed
             continue
 
 
@@ -304,7 +325,9 @@ def _sklearn(heads: list[str]) -> Iterator[Line]:
         is_helper = name in _SKLEARN_HELPERS or name.startswith("sklearn._loss")
         for label, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ == name and value.__name__ == label:
-                if issubclass(value, BaseEstimator | Kernel) or (is_helper and not issubclass(value, Exception)):
+                if issubclass(value, BaseEstimator | Kernel) or (
+                    is_helper and not issubclass(value, Exception)
+                ):
                     found[(name, label)] = "make num?,num?" if name in _WITH_NUMBERS else _use(value)
                     if name in _WITH_NUMBERS:
                         found[(name, f"__pyx_unpickle_{label}")] = "call cython"
@@ -323,21 +346,48 @@ def _sklearn(heads: list[str]) -> Iterator[Line]:
 
 
 _SKLEARN_HELPERS = frozenset(
-    "sklearn.calibration sklearn.cluster._birch sklearn.cluster._bisect_k_means sklearn.metrics._scorer "
-    "sklearn.ensemble._gb_losses sklearn.ensemble._hist_gradient_boosting.binning "
-    "sklearn.ensemble._hist_gradient_boosting.predictor sklearn.ensemble._hist_gradient_boosting.loss "
-    "sklearn.gaussian_process.kernels sklearn.impute._iterative sklearn.metrics._dist_metrics "
-    "sklearn.linear_model._sgd_fast sklearn.model_selection._split sklearn.model_selection._search "
-    "sklearn.neighbors._ball_tree sklearn.neighbors._kd_tree sklearn.neighbors._dist_metrics "
-    "sklearn.neural_network._stochastic_optimizers sklearn.utils._bunch sklearn.utils._metadata_requests "
-    "sklearn.compose._column_transformer sklearn.linear_model._glm.glm sklearn.linear_model._linear_loss".split()
+    [
+        "sklearn.calibration",
+        "sklearn.cluster._birch",
+        "sklearn.cluster._bisect_k_means",
+        "sklearn.metrics._scorer",
+        "sklearn.ensemble._gb_losses",
+        "sklearn.ensemble._hist_gradient_boosting.binning",
+        "sklearn.ensemble._hist_gradient_boosting.predictor",
+        "sklearn.ensemble._hist_gradient_boosting.loss",
+        "sklearn.gaussian_process.kernels",
+        "sklearn.impute._iterative",
+        "sklearn.metrics._dist_metrics",
+        "sklearn.linear_model._sgd_fast",
+        "sklearn.model_selection._split",
+        "sklearn.model_selection._search",
+        "sklearn.neighbors._ball_tree",
+        "sklearn.neighbors._kd_tree",
+        "sklearn.neighbors._dist_metrics",
+        "sklearn.neural_network._stochastic_optimizers",
+        "sklearn.utils._bunch",
+        "sklearn.utils._metadata_requests",
+        "sklearn.compose._column_transformer",
+        "sklearn.linear_model._glm.glm",
+        "sklearn.linear_model._linear_loss",
+    ]
 )
 _WITH_NUMBERS = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
 _SKLEARN_FUNCTIONS = frozenset(
-    "sklearn.metrics._classification sklearn.metrics._ranking sklearn.metrics._regression sklearn.metrics._scorer "
-    "sklearn.metrics.cluster._supervised sklearn.metrics.cluster._unsupervised sklearn.metrics.pairwise "
-    "sklearn.feature_selection._univariate_selection sklearn.feature_selection._mutual_info "
-    "sklearn.preprocessing._data sklearn.preprocessing._label sklearn.utils.validation".split()
+    [
+        "sklearn.metrics._classification",
+        "sklearn.metrics._ranking",
+        "sklearn.metrics._regression",
+        "sklearn.metrics._scorer",
+        "sklearn.metrics.cluster._supervised",
+        "sklearn.metrics.cluster._unsupervised",
+        "sklearn.metrics.pairwise",
+        "sklearn.feature_selection._univariate_selection",
+        "sklearn.feature_selection._mutual_info",
+        "sklearn.preprocessing._data",
+        "sklearn.preprocessing._label",
+        "sklearn.utils.validation",
+    ]
 )
 
 
@@ -352,7 +402,9 @@ def _families(heads: list[str]) -> Iterator[Line]:
             continue
         for module in _modules(root):
             name = module.__name__  # type: ignore[attr-defined]
-            if name.startswith(("xgboost.spark", "xgboost.dask", "lightgbm.dask", "imblearn.keras", "imblearn.tensorflow")):
+            if name.startswith(
+                ("xgboost.spark", "xgboost.dask", "lightgbm.dask", "imblearn.keras", "imblearn.tensorflow")
+            ):
                 continue
             for label, value in vars(module).items():
                 if inspect.isclass(value) and value.__module__ == name and issubclass(value, BaseEstimator):
@@ -398,7 +450,7 @@ def _scipy(heads: list[str]) -> Iterator[Line]:
     import scipy.special
     import scipy.stats
 
-    for module in (scipy.stats._continuous_distns, scipy.stats._discrete_distns):
+    for module in (scipy.stats._continuous_distns, scipy.stats._discrete_distns):  # noqa: SLF001
         for name, value in vars(module).items():
             if inspect.isclass(value) and name.endswith("_gen"):
                 yield module.__name__, name, "make distribution"
@@ -427,24 +479,43 @@ def _pandas(heads: list[str]) -> Iterator[Line]:
 _UNSAFE_TORCH = ("jit", "fx", "package", "quantized", "dynamic", "distributed", "scripted", "onnx")
 
 
+def _torch_classes(root: str, base: type) -> Iterator[Line]:
+    for module in _modules(root):
+        name = module.__name__  # type: ignore[attr-defined]
+        if any(part in name for part in _UNSAFE_TORCH):
+            continue
+        for label, value in vars(module).items():
+            if inspect.isclass(value) and value.__module__ == name and issubclass(value, base):
+                yield name, label, "object"
+
+
 def _torch(heads: list[str]) -> Iterator[Line]:
     if not _version(heads, "torch"):
         return
     import torch
 
-    for module in _modules("torch.nn"):
-        name = module.__name__  # type: ignore[attr-defined]
-        if any(part in name for part in _UNSAFE_TORCH):
-            continue
-        for label, value in vars(module).items():
-            if inspect.isclass(value) and value.__module__ == name and issubclass(value, torch.nn.Module):
-                yield name, label, "object"
+    yield from _torch_classes("torch.nn", torch.nn.Module)
+    yield from _torch_classes("torch.optim", torch.optim.Optimizer)
     for label, value in vars(torch).items():
-        if isinstance(value, torch.dtype | torch.qscheme | torch.layout | torch.memory_format):
+        if isinstance(value, torch.dtype | torch.qscheme | torch.layout | torch.memory_format) or (
+            inspect.isclass(value) and label.endswith("Storage")
+        ):
             yield "torch", label, "hold"
-        elif inspect.isclass(value) and label.endswith("Storage"):
-            yield "torch", label, "hold"
-    for label in "relu relu_ gelu silu sigmoid tanh softmax log_softmax leaky_relu elu selu mish hardtanh".split():
+    for label in [
+        "relu",
+        "relu_",
+        "gelu",
+        "silu",
+        "sigmoid",
+        "tanh",
+        "softmax",
+        "log_softmax",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "mish",
+        "hardtanh",
+    ]:
         for module in ("torch.nn.functional", "torch", "torch._C._nn", "torch._VF"):
             yield module, label, "hold"
     yield "torch", "QInt32Storage", "hold"

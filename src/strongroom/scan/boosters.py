@@ -1,4 +1,4 @@
-"""Models that XGBoost keeps inside its pickles: a snapshot of configuration and model, each judged as what it is."""
+"""Models that XGBoost keeps inside its pickles: configuration and model, each judged as what it is."""
 
 import json
 
@@ -42,7 +42,10 @@ def _scan_binary(scan: Scan, data: bytes, place: Place) -> None:
         raise RejectedError("what is kept as an XGBoost model has no model")
     config = memoryview(data)[start:middle]
     read_ubjson_stream(
-        lambda offset, size: bytes(config[offset : offset + size]), len(config), frozenset(), lambda path, item: None
+        lambda offset, size: bytes(config[offset : offset + size]),
+        len(config),
+        frozenset(),
+        lambda path, item: None,
     )
     scan.text(bytes(config).decode("latin-1"), place)
     scan.descend_bytes(data[middle + len(_MODEL) : -1], place)

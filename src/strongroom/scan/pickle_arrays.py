@@ -56,7 +56,7 @@ def new_dtype(spec: object) -> Dtype | None:
 
 
 def state_dtype(old: Dtype, state: object) -> Dtype | None:
-    """Return the type after ``__setstate__``: (version, order, subtype, names, fields, size, align, flags...)."""
+    """Return the type after ``__setstate__``: (version, order, subtype, names, fields, size, align...)."""
     if not isinstance(state, Tuple) or not 5 <= len(state.items) <= 9:
         return None
     version, order, subtype, names, fields, *rest = state.items
@@ -104,7 +104,9 @@ def fact_dtype(value: object) -> Dtype | None:
 def read_shape(value: object) -> tuple[int, ...] | None:
     """Return the shape that a tuple of numbers states, if it is one of an array that can exist."""
     items: list[object] = value.items if isinstance(value, Tuple) else [value]
-    shape = tuple(item for item in items if isinstance(item, int) and not isinstance(item, bool) and item >= 0)
+    shape = tuple(
+        item for item in items if isinstance(item, int) and not isinstance(item, bool) and item >= 0
+    )
     if len(shape) != len(items) or len(shape) > MAX_DIMENSIONS or count_of(shape) > MAX_ARRAY_BYTES:
         return None
     return shape

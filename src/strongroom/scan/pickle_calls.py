@@ -1,4 +1,4 @@
-"""Checks of the arguments of allowed calls, and of the state of allowed objects. Each returns why not, or nothing."""
+"""Checks of the arguments of allowed calls and of the state of allowed objects: why not, or nothing."""
 
 import re
 
@@ -141,7 +141,7 @@ def _partial(call: Call) -> str:
     return "of something that is not an allowed function"
 
 
-def _partial_state(made: Made, state: object) -> str:
+def _partial_state(_: Made, state: object) -> str:
     if isinstance(state, Tuple) and len(state.items) == 4:
         function, args, named, own = state.items
         if _is_inert_function(function) and fits([args, named, own], "tuple,dict,dict|none"):
@@ -169,7 +169,7 @@ def _no_arguments(call: Call) -> str:
     return "" if not call.args else "with arguments, which would open a file"
 
 
-def _booster_state(made: Made, state: object) -> str:
+def _booster_state(_: Made, state: object) -> str:
     """XGBoost reads the buffer, LightGBM the text; a number would be taken for an address in memory."""
     if not isinstance(state, Dict) or state.is_partial:
         return "with a state that is none of a booster"
@@ -186,19 +186,23 @@ def _booster_state(made: Made, state: object) -> str:
 _NAMES = r"[A-Za-z0-9_,= ]*"
 _ARGUMENT_PARSERS = re.compile(
     rf"\s*def _parse_args\(self, {_NAMES}\):\n    return \({_NAMES}\), {_NAMES}\n"
-    rf"\s*def _parse_args_rvs\(self, {_NAMES}, size=None\):\n    return self\._argcheck_rvs\({_NAMES}, size=size\)\n"
-    rf"\s*def _parse_args_stats\(self, {_NAMES}, moments='mv'\):\n    return \({_NAMES}\), {_NAMES}, moments\n\s*",
+    rf"\s*def _parse_args_rvs\(self, {_NAMES}, size=None\):\n"
+    rf"    return self\._argcheck_rvs\({_NAMES}, size=size\)\n"
+    rf"\s*def _parse_args_stats\(self, {_NAMES}, moments='mv'\):\n"
+    rf"    return \({_NAMES}\), {_NAMES}, moments\n\s*",
     re.ASCII,
 )
 
 
-def _distribution_state(made: Made, state: object) -> str:
-    template = state.entries.get("_parse_arg_template") if isinstance(state, Dict) and not state.is_partial else None
+def _distribution_state(_: Made, state: object) -> str:
+    template = (
+        state.entries.get("_parse_arg_template") if isinstance(state, Dict) and not state.is_partial else None
+    )
     return "" if is_argument_parser(template) else "whose functions are not those of SciPy"
 
 
 def is_argument_parser(template: object) -> bool:
-    """Say whether this is the source that SciPy gives its distributions, which it runs when they are loaded."""
+    """Say whether this is the source that SciPy gives its distributions and runs when they are loaded."""
     return isinstance(template, str) and _ARGUMENT_PARSERS.fullmatch(template) is not None
 
 
@@ -234,7 +238,9 @@ _STATES: dict[str, StateCheck] = {
     "xgboost-booster": _booster_state,
     "lightgbm-booster": _booster_state,
 }
-_STATEFUL = frozenset({"reconstructor", "cython", "class-of-module", "new-index", "bit-generator", "generator"})
+_STATEFUL = frozenset(
+    {"reconstructor", "cython", "class-of-module", "new-index", "bit-generator", "generator"}
+)
 
 
 def check_state(made: Made, state: object) -> str:
@@ -247,9 +253,7 @@ def check_state(made: Made, state: object) -> str:
         return special(made, state)
     if allowed.use in (Use.ENUM, Use.HOLD) or (allowed.use is Use.CALL and allowed.check not in _STATEFUL):
         return "which is not an object of its own"
-    if isinstance(state, Tuple) and len(state.items) == 2 and isinstance(state.items[1], Dict):
-        if any(name.startswith("__") for name in state.items[1].entries):
-            return "by attributes that belong to its class"
+    slots = state.items[1] if isinstance(state, Tuple) and len(state.items) == 2 else None
+    if isinstance(slots, Dict) and any(name.startswith("__") for name in slots.entries):
+        return "by attributes that belong to its class"
     return ""
-
-

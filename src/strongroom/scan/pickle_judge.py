@@ -1,4 +1,4 @@
-"""Judges what a pickle does, step by step: names against the exact list, calls and states against their checks."""
+"""Judges what a pickle does, step by step: names by the exact list, calls and states by their checks."""
 
 import re
 from collections.abc import Callable
@@ -97,7 +97,9 @@ class PickleJudge:
     def make(self, callee: object, args: object, named: object, offset: int) -> Made:
         is_class = isinstance(callee, Global) and callee.allowed is not None and callee.allowed.is_class
         if isinstance(callee, Global) and callee.allowed is not None and not is_class:
-            self._add(rules.CALL, offset, f"makes an instance of {_shown(callee)}, which is no class", str(callee))
+            self._add(
+                rules.CALL, offset, f"makes an instance of {_shown(callee)}, which is no class", str(callee)
+            )
             return self._made(None, args)
         if isinstance(named, Dict) and not named.kids and not named.entries:
             named = None
@@ -140,7 +142,9 @@ class PickleJudge:
 
     def persist(self, pid: object, offset: int) -> object:
         if self.persist_in is None:
-            self._add(rules.PERSISTENT, offset, "has a persistent id, which only the program that loads it knows")
+            self._add(
+                rules.PERSISTENT, offset, "has a persistent id, which only the program that loads it knows"
+            )
             return Made(None)
         try:
             return self.persist_in(pid)
@@ -247,7 +251,11 @@ class PickleJudge:
         return Made(Global("numpy", "ndarray", find_allowed("numpy", "ndarray")), ArrayFact())
 
     def _read_inside(self, target: Made, state: object, offset: int) -> None:
-        check = target.maker.allowed.check if target.maker is not None and target.maker.allowed is not None else ""
+        check = (
+            target.maker.allowed.check
+            if target.maker is not None and target.maker.allowed is not None
+            else ""
+        )
         if check not in ("xgboost-booster", "lightgbm-booster") or not isinstance(state, Dict):
             return
         for name in ("handle", "_handle"):
@@ -265,9 +273,9 @@ class PickleJudge:
             where, size, head = value.offset, value.size_bytes, self.tape.look(value.offset, 2)
         else:
             where, size, head = self.tape.position - len(value), len(value), value[:2]
-        if size <= MAX_SUSPECT_BYTES and head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-            if self.tape.look(where + size - 1, 1) == b".":
-                self.suspects.append((where, size))
+        is_headed = size <= MAX_SUSPECT_BYTES and head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
+        if is_headed and self.tape.look(where + size - 1, 1) == b".":
+            self.suspects.append((where, size))
 
     def _forget_text(self, value: object) -> None:
         """Numbers that an old protocol wrote as text are no text."""
@@ -281,7 +289,11 @@ class PickleJudge:
             room = MAX_TEXT_BYTES - self._text_total
             if isinstance(value, Long):
                 self._text_total += value.size_bytes
-                lines.append(self.tape.look(value.offset, min(value.size_bytes, max(0, room))).decode("utf-8", "replace"))
+                lines.append(
+                    self.tape.look(value.offset, min(value.size_bytes, max(0, room))).decode(
+                        "utf-8", "replace"
+                    )
+                )
             else:
                 self._text_total += len(value)
                 if room > 0:
@@ -298,7 +310,7 @@ _HARMFUL = (rules.EXECUTES, rules.CODE_OBJECT, rules.NOT_ALLOWED)
 
 
 def _joblib_array(state: object) -> JoblibArray | None:
-    """Read joblib.numpy_pickle.NumpyArrayWrapper's state: subclass, shape, order, dtype, allow_mmap, alignment."""
+    """Read the state of joblib.numpy_pickle.NumpyArrayWrapper, as far as the bytes depend on it."""
     if not isinstance(state, Dict):
         return None
     dtype, shape = fact_dtype(state.entries.get("dtype")), read_shape(state.entries.get("shape"))

@@ -1,4 +1,4 @@
-"""Runs a pickle on values that stand for objects: every opcode of protocols 0 to 5, nothing imported or called.
+"""Runs a pickle on stand-ins for objects: every opcode of protocols 0 to 5, nothing imported or called.
 
 The semantics are those of Lib/pickle.py and Modules/_pickle.c; where the two differ, or a pickler of
 Python never writes such a thing, the pickle is refused.
@@ -74,7 +74,8 @@ class Machine:
     """One stream of a pickle, from its first opcode to STOP."""
 
     __slots__ = (
-        "_at", "_budget", "_done", "_frame_end", "_judge", "_limit", "_memo", "_meta", "_ops", "_result", "_settled",
+        "_at", "_budget", "_done", "_frame_end", "_judge", "_limit", "_memo", "_meta", "_ops", "_result",
+        "_settled",
         "_stack", "_tape", "nodes", "protocol",
     )  # fmt: skip
 

@@ -1,8 +1,9 @@
-"""Calls and states of NumPy that pickles hold: arrays, element types, scalars, random generators, functions."""
+"""Calls and states of NumPy that pickles hold: arrays, types, scalars, random generators, functions."""
 
 from strongroom.scan.pickle_arrays import (
     ArrayFact,
     Dtype,
+    count_of,
     fact_dtype,
     fits_data,
     new_dtype,
@@ -24,12 +25,20 @@ from strongroom.scan.pickle_patterns import (
 from strongroom.scan.pickle_values import Dict, Global, List, Made, Tuple, is_global
 
 _ARRAYS = (
-    "numpy.ndarray", "numpy.matrix", "numpy.memmap", "numpy.rec.recarray", "numpy.recarray", "numpy.ma.MaskedArray",
+    "numpy.ndarray", "numpy.matrix", "numpy.memmap", "numpy.rec.recarray", "numpy.recarray",
+    "numpy.ma.MaskedArray",
     "numpy.ma.core.MaskedArray", "numpy.matrixlib.defmatrix.matrix", "numpy.core.records.recarray",
 )  # fmt: skip
+MAX_EMPTY_SCALAR_BYTES = 1024
 _GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 _UFUNC_MODULES = frozenset(
-    ["numpy", "numpy.core._multiarray_umath", "numpy._core._multiarray_umath", "scipy.special", "scipy.special._ufuncs"]
+    [
+        "numpy",
+        "numpy.core._multiarray_umath",
+        "numpy._core._multiarray_umath",
+        "scipy.special",
+        "scipy.special._ufuncs",
+    ]
 )
 
 
@@ -81,7 +90,11 @@ def _dtype_state(made: Made, state: object) -> str:
 
 def _array_state(made: Made, state: object) -> str:
     """(version, shape, dtype, is Fortran, content), and mask and fill value of a masked array."""
-    if not isinstance(state, Tuple) or len(state.items) not in (4, 5, 7) or not isinstance(made.fact, ArrayFact):
+    if (
+        not isinstance(state, Tuple)
+        or len(state.items) not in (4, 5, 7)
+        or not isinstance(made.fact, ArrayFact)
+    ):
         return "with a state that is none of an array"
     items = state.items if len(state.items) != 4 else [1, *state.items]
     shape, dtype, content = read_shape(items[1]), fact_dtype(items[2]), items[4]
@@ -89,7 +102,9 @@ def _array_state(made: Made, state: object) -> str:
         return "with a shape or a type that cannot be"
     made.fact.shape = shape
     if isinstance(content, List):
-        return "" if dtype.holds_objects else "with objects in place of numbers"
+        if not dtype.holds_objects:
+            return "with objects in place of numbers"
+        return "" if content.size == count_of(shape) else "whose content is not as long as its shape says"
     if dtype.holds_objects or not fits_data(shape, dtype, content):
         return "whose content is not as long as its shape says"
     return ""
@@ -101,6 +116,8 @@ def _scalar(call: Call) -> str:
         return OTHER_ARGUMENTS
     if dtype.holds_objects:
         return "of objects"
+    if len(call.args) == 1 and dtype.size_bytes > MAX_EMPTY_SCALAR_BYTES:
+        return "without content, of a type that takes much memory"
     if len(call.args) == 2 and not fits_data((), dtype, call.args[1]):
         return "whose content is not as long as its type says"
     return ""
@@ -122,7 +139,11 @@ def _bit_generator(call: Call) -> str:
     if not call.args:
         return ""
     kind = call.args[0]
-    known = kind in _GENERATORS if isinstance(kind, str) else isinstance(kind, Global) and kind.name in _GENERATORS
+    known = (
+        kind in _GENERATORS
+        if isinstance(kind, str)
+        else isinstance(kind, Global) and kind.name in _GENERATORS
+    )
     return "" if known and len(call.args) == 1 else OTHER_ARGUMENTS
 
 
@@ -130,7 +151,11 @@ def _generator(call: Call) -> str:
     if not call.args:
         return ""
     kind, *rest = call.args
-    known = kind in _GENERATORS if isinstance(kind, str) else is_refused(kind) or is_global_call(kind, "bit-generator")
+    known = (
+        kind in _GENERATORS
+        if isinstance(kind, str)
+        else is_refused(kind) or is_global_call(kind, "bit-generator")
+    )
     plain = all(isinstance(value, Global) and value.name == "__bit_generator_ctor" for value in rest)
     return "" if known and plain and len(rest) <= 1 else OTHER_ARGUMENTS
 

@@ -37,7 +37,6 @@ Check = Callable[[Call], str]
 StateCheck = Callable[[Made, object], str]
 
 
-
 def is_refused(value: object) -> bool:
     """The result of a call that was reported already."""
     return isinstance(value, Made) and value.maker is None
@@ -60,7 +59,9 @@ KINDS: dict[str, Callable[[object], bool]] = {
     "dtype": lambda value: fact_dtype(value) is not None,
     "class": lambda value: isinstance(value, Global) and value.allowed is not None and value.allowed.is_class,
     "object": lambda value: isinstance(value, Made),
-    "name": lambda value: isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/ -]*", value) is not None,
+    "name": lambda value: (
+        isinstance(value, str) and re.fullmatch(r"[A-Za-z][A-Za-z0-9_+/ -]*", value) is not None
+    ),
 }
 
 

@@ -4,7 +4,8 @@ from strongroom.scan.rule import Rule
 from strongroom.values import Severity
 
 _CONVERT = (
-    "Do not load it. Ask its author for ONNX, safetensors, GGUF or skops; a model of scikit-learn, XGBoost or "
+    "Do not load it. Ask its author for ONNX, safetensors, GGUF or skops; a model of scikit-learn, XGBoost "
+    "or "
     "LightGBM that is saved again from a clean environment can go through `strongroom convert`."
 )
 _ATLAS = ("AML.T0010.003", "AML.T0011.000", "AML.T0018.002")
@@ -13,7 +14,8 @@ EXECUTES = Rule(
     "pickle-code-execution",
     Severity.CRITICAL,
     "Runs code when it is loaded",
-    "Loading this file calls a function that can run programs, read files or open connections, with the rights "
+    "Loading this file calls a function that can run programs, read files or open connections, with the "
+    "rights "
     "of whoever loads it. No model needs that.",
     _CONVERT,
     atlas=_ATLAS,
@@ -59,7 +61,8 @@ MALFORMED = Rule(
     "pickle-malformed",
     Severity.HIGH,
     "Broken or ambiguous pickle",
-    "A pickle runs as far as it goes: what stands before a break has already happened when the error appears. "
+    "A pickle runs as far as it goes: what stands before a break has already happened when the error "
+    "appears. "
     "Scanners give up at the break, which is why attackers put it there.",
     "Save the model again with a current version of its own library.",
     atlas=_ATLAS,
@@ -76,7 +79,8 @@ EXTENSION = Rule(
     "pickle-extension-registry",
     Severity.HIGH,
     "Refers to a name by a number",
-    "What the number stands for depends on the computer that loads the file, so nobody can tell what it does.",
+    "What the number stands for depends on the computer that loads the file, so nobody can tell what it "
+    "does.",
     "Save the model again without names registered in copyreg.",
     atlas=_ATLAS,
 )
@@ -100,7 +104,8 @@ INSIDE = Rule(
     "pickle-inside-data",
     Severity.LOW,
     "A harmful pickle as data",
-    "A string in the file is itself a pickle that would run code. Nothing here loads it, but no model needs it.",
+    "A string in the file is itself a pickle that would run code. Nothing here loads it, but no model "
+    "needs it.",
     "Ask the author why it is there.",
     atlas=("AML.T0018.002",),
 )
@@ -126,10 +131,33 @@ RULES = (
     UNREAD,
 )
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # For the severity only: a name is refused because it is not on the list, wherever it comes from.
-_EXECUTING = frozenset(
-    ["__builtin__", "_aix_support", "_bootsubprocess", "_io", "_osx_support", "_pickle", "_posixsubprocess", "_pyrepl", "_socket", "_thread", "_winapi", "aiohttp", "ast", "asyncio", "bdb", "builtins", "cgitb", "cmd", "code", "codeop", "commands", "compileall", "concurrent", "cPickle", "cProfile", "ctypes", "distutils", "doctest", "ensurepip", "exceptions", "fileinput", "ftplib", "gc", "glob", "http", "httpx", "idlelib", "imaplib", "imp", "importlib", "inspect", "invoke", "io", "IPython", "joblib", "lib2to3", "linecache", "logging", "mailcap", "modulefinder", "msvcrt", "multiprocessing", "nt", "ntpath", "numba", "numpy", "os", "pandas", "paramiko", "pathlib", "pdb", "pickle", "pickletools", "pip", "pipes", "pkg_resources", "pkgutil", "platform", "poplib", "popen2", "posix", "posixpath", "profile", "pty", "pydoc", "pyexpat", "requests", "rlcompleter", "runpy", "sched", "setuptools", "shelve", "shutil", "signal", "site", "smtplib", "socket", "socketserver", "sqlite3", "ssl", "subprocess", "symtable", "sys", "sysconfig", "tarfile", "telnetlib", "tempfile", "test", "threading", "timeit", "torch", "trace", "traceback", "turtledemo", "unittest", "urllib", "urllib2", "urllib3", "uuid", "venv", "webbrowser", "winreg", "wsgiref", "xmlrpc", "zipapp", "zipfile", "zipimport"]
+_EXECUTING = _words(
+    "__builtin__ _aix_support _bootsubprocess _io _osx_support _pickle _posixsubprocess _pyrepl _socket "
+    "_thread _winapi aiohttp ast asyncio bdb builtins cgitb cmd code codeop commands compileall "
+    "concurrent cPickle cProfile ctypes distutils doctest ensurepip exceptions fileinput ftplib gc glob "
+    "http httpx idlelib imaplib imp importlib inspect invoke io IPython joblib lib2to3 linecache logging "
+    "mailcap modulefinder msvcrt multiprocessing nt ntpath os paramiko pathlib pdb pickle pickletools pip "
+    "pipes pkg_resources pkgutil platform poplib popen2 posix posixpath profile pty pydoc pyexpat "
+    "requests rlcompleter runpy sched setuptools shelve shutil signal site smtplib socket socketserver "
+    "sqlite3 ssl subprocess symtable sys sysconfig tarfile telnetlib tempfile test threading timeit trace "
+    "traceback turtledemo unittest urllib urllib2 urllib3 uuid venv webbrowser winreg wsgiref xmlrpc "
+    "zipapp zipfile zipimport"
 )
+_EXECUTING_PARTS = _words(
+    "_dynamo _inductor collect_env compat ctypeslib distributed distutils eval f2py fromfile fromregex "
+    "genfromtxt hub "
+    "io jit lib load load_library loads loadtxt memmap open package query read_pickle run save savetxt "
+    "savez testing "
+    "to_pickle utils"
+)
+"""Of NumPy, pandas and others, whose other names only compute."""
+_MIXED = frozenset({"numpy", "pandas", "torch", "numba", "scipy", "sklearn", "tensorflow", "keras"})
 _CODE = frozenset({"cloudpickle", "dill", "marshal", "types", "joblib.externals", "new"})
 _SIBLINGS = frozenset({"NDArrayWrapper", "ZNDArrayWrapper"})
 
@@ -141,4 +169,6 @@ def rule_for(module: str, name: str) -> Rule:
         return CODE_OBJECT
     if name in _SIBLINGS:
         return SIBLINGS
+    if root in _MIXED and not _EXECUTING_PARTS.isdisjoint([*module.split("."), *name.split(".")]):
+        return EXECUTES
     return EXECUTES if root in _EXECUTING else NOT_ALLOWED

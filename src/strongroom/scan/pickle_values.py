@@ -1,4 +1,4 @@
-"""What a pickle builds, as far as it matters: literal constants, names, containers and the results of calls."""
+"""What a pickle builds, as far as it matters: constants, names, containers and the results of calls."""
 
 import codecs
 from collections.abc import Iterable

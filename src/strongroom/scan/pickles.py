@@ -1,5 +1,7 @@
 """Pickles and joblib files: every name and call, by symbolic execution against exact allow-lists."""
 
+from contextlib import suppress
+
 from strongroom.artifact.formats import Format
 from strongroom.errors import RejectedError
 from strongroom.scan import boosters, pickle_rules, torch_legacy
@@ -39,7 +41,10 @@ class PickleReader:
         """Return what the next stream leaves. Raises RejectedError where it breaks."""
         machine = self._machine = Machine(self.tape, self.judge, self._budget)
         value = machine.run()
-        require_bounded(machine.nodes)
+        try:
+            require_bounded(machine.nodes)
+        except RejectedError as error:
+            self.judge.bomb(machine.at, error.message)
         return value
 
     def _nested(self) -> None:
@@ -58,7 +63,7 @@ class PickleReader:
 
 
 def scan_pickle(scan: Scan, content: Content) -> None:
-    """Judge a file that begins with a pickle: streams of it, joblib's arrays between, or an old PyTorch file."""
+    """Judge a file that begins with a pickle: streams of it, with joblib's arrays, or an old PyTorch file."""
     reader = PickleReader(scan, content)
     judge = reader.judge
     try:
@@ -86,7 +91,7 @@ def _read_further(reader: PickleReader) -> None:
 
 
 def judge_inside(scan: Scan, content: Content, judge: PickleJudge) -> None:
-    """Judge strings of bytes that allowed calls read as a format of their own, and note pickles among the rest."""
+    """Judge strings of bytes that allowed calls read as a format of their own; note pickles among others."""
     for kind, value, offset in judge.inside:
         data = _bytes_of(content, value)
         place = content.place.at(offset).enter(f"{kind} model")
@@ -129,21 +134,17 @@ def _find_harmful(scan: Scan, content: Content, where: int, size_bytes: int) -> 
     part = Content(lambda offset, size: data[offset : offset + size], size_bytes, Place(""))
     silent = Scan({}, scan.judge, lambda scan, text, place: None)
     reader = PickleReader(silent, part)
-    try:
+    with suppress(RejectedError):
         reader.read()
-    except RejectedError:
-        pass
     return reader.judge.harmful()
 
 
 def _read_as_plain(scan: Scan, content: Content) -> None:
-    """Report what a reader that does not know joblib would run: it takes the bytes of an array for opcodes."""
+    """Report what a reader that does not know joblib would run: it takes an array's bytes for opcodes."""
     silent = Scan({}, scan.judge, lambda scan, text, place: None)
     reader = PickleReader(silent, content)
     reader.judge.skips_arrays = False
-    try:
+    with suppress(RejectedError):
         reader.read()
-    except RejectedError:
-        pass
     for message in reader.judge.harmful():
         scan.add(pickle_rules.MALFORMED, content.place, f"read without joblib, the file {message}")

@@ -1,4 +1,4 @@
-"""skops archives: a tree of nodes, each loader with the types that it is for, and the arrays that nodes name."""
+"""skops archives: a tree of nodes, each loader with its own types, and the arrays that nodes name."""
 
 import json
 
@@ -13,12 +13,13 @@ from strongroom.scan.scan import MAX_MEMBER_BYTES, Content, Scan
 from strongroom.scan.skops_nodes import SkopsTree
 from strongroom.values import Severity
 
-_FIX = "Do not load it. Save the model again with skops, made of the classes of scikit-learn only, or export it to ONNX."
+_FIX = "Do not load it. Save it again with skops, made of scikit-learn's classes only, or export it to ONNX."
 EXECUTES = Rule(
     "skops-code-execution",
     Severity.CRITICAL,
     "Names a function that runs code",
-    "A skops file is safe only as long as the names in it are. This one names something that can run programs "
+    "A skops file is safe only as long as the names in it are. This one names something that can run "
+    "programs "
     "or read files, and a loader that is told to trust it will call it.",
     _FIX,
     atlas=("AML.T0010.003", "AML.T0011.000", "AML.T0018.002"),
@@ -27,7 +28,8 @@ TYPE = Rule(
     "skops-type-not-allowed",
     Severity.HIGH,
     "Names something that is not on the list",
-    "Loading imports and uses whatever the file names. Only names that were looked at are allowed, each for the "
+    "Loading imports and uses whatever the file names. Only names that were looked at are allowed, each "
+    "for the "
     "loader that it is for; a loader that is given another type can be led to call it.",
     _FIX,
     atlas=("AML.T0010.003", "AML.T0011.000"),
@@ -36,7 +38,8 @@ MEMBER = Rule(
     "skops-member-unknown",
     Severity.HIGH,
     "Something that no skops file holds",
-    "The archive holds a file that the model does not refer to, or not in the way its kind is read. Code travels "
+    "The archive holds a file that the model does not refer to, or not in the way its kind is read. Code "
+    "travels "
     "past scanners this way.",
     "Save the model again with skops, and keep other files beside it, not in it.",
     atlas=("AML.T0010.003", "AML.T0011.000"),

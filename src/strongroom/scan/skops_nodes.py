@@ -1,7 +1,7 @@
-"""The tree of nodes in a skops file: each loader with the types that it is for, and nothing but its own fields.
+"""The tree of nodes in a skops file: each loader with the types that it is for, and only its own fields.
 
-A loader imports the type that a node names and calls it, sets its state or looks up an attribute; which of
-these is up to the loader, so a type is judged for the loader that gets it (skops/io of 0.16, `NODE_TYPE_MAPPING`).
+A loader imports the type that a node names and calls it, sets its state or looks up an attribute. Which
+of these is up to the loader, so a type is judged for the loader that gets it (skops 0.16, skops/io).
 """
 
 import json
@@ -19,15 +19,40 @@ _BASE = frozenset({"__class__", "__module__", "__loader__", "__id__"})
 _IGNORED = frozenset({"__id__", "protocol", "_skops_version", "file"})
 _ROOT = frozenset({"protocol", "_skops_version"})
 _SCALARS = frozenset(
-    "bool_ bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 intc uintc longlong ulonglong float16 float32 "
-    "float64 longdouble complex64 complex128 clongdouble str_ bytes_ datetime64 timedelta64".split()
+    [
+        "bool_",
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "intc",
+        "uintc",
+        "longlong",
+        "ulonglong",
+        "float16",
+        "float32",
+        "float64",
+        "longdouble",
+        "complex64",
+        "complex128",
+        "clongdouble",
+        "str_",
+        "bytes_",
+        "datetime64",
+        "timedelta64",
+    ]
 )
 _KEY_TYPES = frozenset({("builtins", name) for name in ("str", "int", "float", "bool")}) | {
     ("numpy", name) for name in _SCALARS
 }
-_FACTORIES = frozenset({("builtins", name) for name in ("list", "dict", "int", "float", "str", "set", "tuple", "bool")}) | {
-    ("collections", "OrderedDict")
-}
+_FACTORIES = frozenset(
+    {("builtins", name) for name in ("list", "dict", "int", "float", "str", "set", "tuple", "bool")}
+) | {("collections", "OrderedDict")}
 _CONSTRUCTED = frozenset(
     {("datetime", name) for name in ("date", "datetime", "time", "timedelta", "timezone")}
     | {("decimal", "Decimal"), ("builtins", "complex"), ("builtins", "range")}
@@ -73,7 +98,9 @@ class SkopsTree:
         loader = str(names[0])
         fields, judge = _LOADERS.get(loader, (frozenset(), None))
         if judge is None:
-            self._problem(str(names[1]), str(names[2]), f"asks for the loader {shorten(loader)}, which is not allowed")
+            self._problem(
+                str(names[1]), str(names[2]), f"asks for the loader {shorten(loader)}, which is not allowed"
+            )
             return node
         if node.keys() - _BASE - fields - (_ROOT if is_root else frozenset()):
             raise RejectedError(f"a {loader} with fields that it does not have")
@@ -90,7 +117,9 @@ class SkopsTree:
 
     def _require_same(self, node: Node, identity: int | None) -> None:
         """A loader takes the first node of an identity for all; so they have to be the same."""
-        shape = tuple(sorted((name, self._shape(value)) for name, value in node.items() if name not in _IGNORED))
+        shape = tuple(
+            sorted((name, self._shape(value)) for name, value in node.items() if name not in _IGNORED)
+        )
         number = self._shapes.setdefault(shape, len(self._shapes))
         self._numbers[id(node)] = number
         if identity is not None and self._by_id.setdefault(identity, number) != number:
@@ -171,7 +200,9 @@ class SkopsTree:
 
     def judge_dict(self, node: Node) -> None:
         _, _, allowed = self._type(node)
-        if allowed is None or not (allowed.use is Use.DICT or allowed.check in ("ordered-dict", "collection")):
+        if allowed is None or not (
+            allowed.use is Use.DICT or allowed.check in ("ordered-dict", "collection")
+        ):
             self._refuse(node)
         types = self._of(node.get("key_types"), "ListNode")
         items = self._named(node.get("content"))
@@ -319,7 +350,10 @@ class SkopsTree:
     def judge_random_generator(self, node: Node) -> None:
         self._require(node, "numpy.random._generator.Generator")
         content = node.get("content")
-        if not isinstance(content, dict) or not {"bit_generator"} <= set(content) <= {"bit_generator", "seed_seq"}:
+        if not isinstance(content, dict) or not {"bit_generator"} <= set(content) <= {
+            "bit_generator",
+            "seed_seq",
+        }:
             raise RejectedError("a random generator without its parts")
         state = self._of(content["bit_generator"], "DictNode")
         if "seed_seq" in content:
@@ -335,7 +369,11 @@ class SkopsTree:
 
     def judge_sparse(self, node: Node) -> None:
         module, name, _ = self._type(node)
-        if not module.startswith("scipy.sparse") or find_allowed(module, name) is None or node.get("type") != "scipy":
+        if (
+            not module.startswith("scipy.sparse")
+            or find_allowed(module, name) is None
+            or node.get("type") != "scipy"
+        ):
             self._refuse(node)
         self._file(node, r"[0-9]{1,20}\.npz")
 

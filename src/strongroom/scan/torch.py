@@ -24,7 +24,8 @@ STORAGE = Rule(
     "torch-storage-mismatch",
     Severity.HIGH,
     "Tensors and their bytes do not agree",
-    "The bytes of a tensor are missing, or more or fewer than it says; a loader would read memory that is not "
+    "The bytes of a tensor are missing, or more or fewer than it says; a loader would read memory that is "
+    "not "
     "the model's, or hide what is left over.",
     "Save the checkpoint again with torch.save.",
     atlas=("AML.T0011.000",),
@@ -72,7 +73,11 @@ def scan_torch(scan: Scan, content: Content) -> None:
 
 def _root_of(files: dict[str, ZipMember]) -> str:
     """Return the folder that all of a checkpoint lies in; its name is free."""
-    roots = [name.removesuffix("/data.pkl") for name in files if name.count("/") == 1 and name.endswith("/data.pkl")]
+    roots = [
+        name.removesuffix("/data.pkl")
+        for name in files
+        if name.count("/") == 1 and name.endswith("/data.pkl")
+    ]
     if len(roots) != 1:
         raise RejectedError("a checkpoint without exactly one data.pkl in a folder of its own")
     return roots[0]
@@ -133,4 +138,6 @@ def _judge_storage(
         if is_read:
             scan.add(STORAGE, place, "no tensor names these bytes")
     elif member.size_bytes != stated[0] * stated[1]:
-        scan.add(STORAGE, place, f"holds {member.size_bytes} bytes, and its tensors say {stated[0] * stated[1]}")
+        scan.add(
+            STORAGE, place, f"holds {member.size_bytes} bytes, and its tensors say {stated[0] * stated[1]}"
+        )

@@ -163,4 +163,3 @@ CALLS: dict[str, Check] = {
     "torch-layout": _dtype_or_hold,
 }
 STATES: dict[str, StateCheck] = {}
-

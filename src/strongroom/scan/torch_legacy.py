@@ -1,4 +1,4 @@
-"""PyTorch files from before 1.6: five pickles, then the bytes of the storages (torch/serialization.py, _legacy_save)."""
+"""PyTorch files from before 1.6: five pickles, then storages (torch/serialization.py, `_legacy_save`)."""
 
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,9 @@ class Storages:
         if len(items) != (6 if self._is_legacy else 5) or items[0] != "storage":
             raise RejectedError("has a persistent id that is none of a storage")
         kind, key, location, count = items[1:5]
-        item_bytes = ITEM_BYTES.get(kind.name) if isinstance(kind, Global) and kind.allowed is not None else None
+        item_bytes = (
+            ITEM_BYTES.get(kind.name) if isinstance(kind, Global) and kind.allowed is not None else None
+        )
         if item_bytes is None or not isinstance(kind, Global) or not kind.module.startswith("torch"):
             raise RejectedError("has a storage of a type that is unknown")
         if not isinstance(key, str) or not isinstance(location, str) or not isinstance(count, int):
@@ -59,7 +61,8 @@ def _is_view(view: object) -> bool:
 
 
 ITEM_BYTES = {
-    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
+    "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8,
+    "IntStorage": 4,
     "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1, "ComplexDoubleStorage": 16,
     "ComplexFloatStorage": 8, "QUInt8Storage": 1, "QInt8Storage": 1, "QInt32Storage": 4, "QUInt4x2Storage": 1,
     "QUInt2x4Storage": 1, "UntypedStorage": 1,
