@@ -35,6 +35,8 @@ class Node:
     """Functions that it may call."""
     value: str | None
     """Of a constant text."""
+    shared_name: str = ""
+    """By which a variable is known, if not by its name: several nodes may share one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class _Reader:
         self._nodes_left -= 1
         if not self._nodes_left:
             raise self._wire.reject(f"more than {MAX_NODES} operations")
-        name, op, value = "", "", None
+        name, op, value, shared_name = "", "", None, ""
         inputs: list[str] = []
         functions: list[str] = []
         attributes: set[str] = set()
@@ -201,7 +203,8 @@ class _Reader:
                     raise self._wire.reject(f"attribute {shorten(key)} of {shorten(name)} is given twice")
                 attributes.add(key)
                 value = found if key == "value" else value
-        return Node(name, op, tuple(inputs), tuple(functions), value)
+                shared_name = found or "" if key == "shared_name" else shared_name
+        return Node(name, op, tuple(inputs), tuple(functions), value, shared_name)
 
     def _attribute(self, span: Span, functions: list[str]) -> tuple[str, str | None]:
         """Return the name of an attribute, and the text that it is. Most say the same as one before."""
@@ -233,7 +236,7 @@ class _Reader:
             if number == 1:
                 self._list(inner, functions, depth)
             elif number == 2:
-                self._note(inner)
+                found = self._note(inner)
             elif number == 7:
                 self._shape(inner)
             elif number == 8:

@@ -6,6 +6,7 @@ asset.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ _THROUGH = {
 _FRAGMENT = re.compile(r"(?:_temp(?:_[0-9a-f]{32})?/)?\.?part|model|", re.ASCII)
 """What a saver puts behind the path it is given."""
 _MAX_STEPS = 10_000
+_VARIABLE_USES = frozenset({"AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"})
 _ARGUMENT, _PLACEHOLDER, _ASSET, _TEXT, _OTHER = "argument", "placeholder", "asset", "text", "other"
 
 
@@ -102,6 +104,9 @@ class _Paths:
         self._own = {_node_of(graph.saver.save), _node_of(graph.saver.restore)} if graph.saver else set()
         self._assets = {_node_of(tensor) for tensor, _ in graph.assets}
         self._signature = {_node_of(tensor) for tensor in graph.signature_tensors}
+        self._handles = Counter(
+            _variable_of(node) for scope in _scopes(graph) for node in scope.nodes if node.op == "VarHandleOp"
+        )
         self._sinks: list[_Sink] = []
         self._known: set[_Sink] = set()
 
@@ -191,20 +196,44 @@ class _Paths:
                 inputs = [value for value in node.inputs if not value.startswith("^")]
                 chosen = _THROUGH[node.op]
                 waiting += inputs if chosen is None else [inputs[i] for i in chosen if i < len(inputs)]
+            elif node.op == "ReadVariableOp" and scope.function is None:
+                assigned = self._assigned(scope, node)
+                yield from () if assigned else ((_OTHER, name),)
+                waiting += assigned
             else:
                 yield self._source(scope, node), name
                 if node.op == "PlaceholderWithDefault":
                     waiting += node.inputs[:1]
 
+    def _assigned(self, graph: _Scope, read: Node) -> list[str]:
+        """What is assigned to a variable, if that is all that the graph does with it besides reading it."""
+        handle = graph.by_name.get(_node_of(read.inputs[0])) if read.inputs else None
+        if handle is None or handle.op != "VarHandleOp" or self._handles[_variable_of(handle)] != 1:
+            return []
+        users = [
+            node
+            for node in graph.nodes
+            for name in node.inputs
+            if name[:1] != "^" and _node_of(name) == handle.name
+        ]
+        if any(node.op not in _VARIABLE_USES for node in users):
+            return []
+        writers = [node for node in users if node.op == "AssignVariableOp"]
+        return [node.inputs[1] for node in writers if len(node.inputs) > 1]
+
     def _source(self, scope: _Scope, node: Node) -> str:
+        if scope.function is None and node.name in self._assets and node.op in ("Const", "Placeholder"):
+            return _ASSET if node.name not in self._signature else _OTHER
         if node.op == "Const":
-            if scope.function is None and node.name in self._assets:
-                return _ASSET
             return _TEXT if node.value is not None and _FRAGMENT.fullmatch(node.value) else _OTHER
         is_placeholder = node.op in ("Placeholder", "PlaceholderWithDefault") and scope.function is None
         # A placeholder with a default stands before the one of the saver in graphs of TensorFlow 1.
         known = node.name == self._filename or node.op == "PlaceholderWithDefault"
         return _PLACEHOLDER if is_placeholder and known and node.name not in self._signature else _OTHER
+
+
+def _variable_of(handle: Node) -> str:
+    return handle.shared_name or handle.name
 
 
 def _node_of(tensor: str) -> str:
