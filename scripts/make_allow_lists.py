@@ -26,6 +26,13 @@ Line = tuple[str, str, str]
 _UNSAFE = {
     ("sklearn.utils.parallel", "_FuncWrapper"),
     ("sklearn.utils._metadata_requests", "RequestMethod"),
+    ("sklearn.metrics._dist_metrics", "PyFuncDistance"),
+    ("sklearn.metrics._dist_metrics", "PyFuncDistance32"),
+    ("sklearn.metrics._dist_metrics", "PyFuncDistance64"),
+    ("sklearn.neighbors.dist_metrics", "PyFuncDistance"),
+    ("sklearn.neighbors._dist_metrics", "PyFuncDistance"),
+    ("torch.nn.parallel", "DistributedDataParallelCPU"),
+    ("torch.nn.cpp", "ModuleWrapper"),
 }
 _SKIPPED = (
     "tests", "conftest", "datasets", "externals", "_build_utils", "experimental", "utils._testing",
@@ -33,7 +40,7 @@ _SKIPPED = (
     "utils.discovery", "utils.estimator_checks", "utils._test_common", "inspection", "_display",
 )  # fmt: skip
 
-# Modules of scikit-learn before 0.22, by their present name (0.22, sklearn/_build_utils/deprecated_modules.py).
+# Modules of scikit-learn before 0.22, by their present name (sklearn/_build_utils/deprecated_modules.py).
 _OLD_SKLEARN = """
 cluster._affinity_propagation cluster.affinity_propagation_
 cluster._agglomerative cluster.hierarchical
@@ -256,8 +263,8 @@ def main() -> None:
     _keep(LIST, lines, heads)
     for make in (_sklearn, _families, _numpy, _scipy, _pandas, _torch):
         for module, name, use in make(heads):
-            if (module, name) not in _UNSAFE:
-                lines[(module, name)] = use
+            lines[(module, name)] = use
+    lines = {pair: use for pair, use in lines.items() if pair not in _UNSAFE}
     _keep(BY_HAND, lines, heads)
     for path in sys.argv[1:]:
         _report_unlisted(Path(path), lines)
@@ -325,17 +332,18 @@ def _sklearn(heads: list[str]) -> Iterator[Line]:
         is_helper = name in _SKLEARN_HELPERS or name.startswith("sklearn._loss")
         for label, value in vars(module).items():
             if inspect.isclass(value) and value.__module__ == name and value.__name__ == label:
-                if issubclass(value, BaseEstimator | Kernel) or (
+                if name in _WITH_NUMBERS:
+                    found[(name, label)] = "make num?,num?"
+                    found[(name, f"__pyx_unpickle_{label}")] = "call cython"
+                elif issubclass(value, BaseEstimator | Kernel) or (
                     is_helper and not issubclass(value, Exception)
                 ):
-                    found[(name, label)] = "make num?,num?" if name in _WITH_NUMBERS else _use(value)
-                    if name in _WITH_NUMBERS:
-                        found[(name, f"__pyx_unpickle_{label}")] = "call cython"
+                    found[(name, label)] = _use(value)
             elif label.startswith("__pyx_unpickle_") and is_helper:
                 found[(name, label)] = "call cython"
             elif name in _SKLEARN_FUNCTIONS and inspect.isfunction(value) and value.__module__ == name:
-                if label[0] != "_" and not label.startswith(("plot", "check", "make", "get_scorer")):
-                    found[(name, label)] = "hold"
+                functions = () if label.startswith(_NOT_SCORES) else (label,)
+                found.update({(name, function): "hold" for function in functions})
     for module, names in _GONE.items():
         use = "make num?,num?" if module.endswith("sgd_fast") else "object"
         found.update({(module, name): use for name in names.split()})
@@ -372,6 +380,7 @@ _SKLEARN_HELPERS = frozenset(
         "sklearn.linear_model._linear_loss",
     ]
 )
+_NOT_SCORES = ("_", "plot", "check", "make", "get_scorer")
 _WITH_NUMBERS = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
 _SKLEARN_FUNCTIONS = frozenset(
     [

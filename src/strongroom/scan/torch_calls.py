@@ -145,7 +145,11 @@ def _set_state(call: Call) -> str:
     return "" if fits(call.args, "object,any") else OTHER_ARGUMENTS
 
 
-def _dtype_or_hold(call: Call) -> str:
+def _type(_: Call) -> str:
+    return "which checkpoints make in another way"
+
+
+def _layout(call: Call) -> str:
     return "" if fits(call.args, "name|str") else OTHER_ARGUMENTS
 
 
@@ -160,6 +164,7 @@ CALLS: dict[str, Check] = {
     "torch-bytes": _load_from_bytes,
     "torch-device": _device,
     "torch-set-state": _set_state,
-    "torch-layout": _dtype_or_hold,
+    "torch-layout": _layout,
+    "torch-type": _type,
 }
 STATES: dict[str, StateCheck] = {}
