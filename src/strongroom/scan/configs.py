@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from strongroom.errors import shorten
+from strongroom.errors import RejectedError, shorten
 from strongroom.scan import config_rules as rules
 from strongroom.scan.config_nodes import Node, walk
 from strongroom.scan.documents import Document, Vocabulary
@@ -57,10 +57,15 @@ _ENVIRONMENT = frozenset({"env", "oc.env", "ENV", "environ", "getenv", "secret",
 _RUNNING = frozenset(
     {"eval", "python", "exec", "shell", "cmd", "import", "oc.create", "oc.decode", "file", "script"}
 )
-_MONAI = re.compile(r"\$\s*(?:import\b|[@\w.'\"\[(]+.*[(\[@.]).*", re.DOTALL)
-_LOGGING_CALL = re.compile(r"[A-Za-z_]\w*\s*\(")
+_MONAI = re.compile(r"\$\s{0,8}(?:import\b|from\b|[A-Za-z_@'\"\[(][^\n]{0,200}?[(\[@])")
+_LOGGING_CALL = re.compile(r"\b[A-Za-z_]\w*\s{0,8}\(")
 _TEMPLATES = ("chat_template", "tool_template")
 _IN_TEMPLATES = re.compile(r"chat_template[.\[]")
+_PROMPT = re.compile(r"template|prompt|jinja|format|instruction|message|text|content|body", re.IGNORECASE)
+_LEADS_OUT = re.compile(r"__|\\[xu]|\|\s*attr|\[|~|request|config|self|lipsum|cycler|joiner|range|\*")
+"""Without one of these a template leads nowhere."""
+MAX_TEMPLATES_CHARS = 2**18
+"""Of all templates in one file."""
 _MAX_REPEATED = 20
 
 
@@ -77,13 +82,21 @@ def scan_document(scan: Scan, document: Document, place: Place) -> None:
 
 
 def scan_values(scan: Scan, value: Any, place: Place, key: str = "") -> None:
-    """Judge what lies at and under a value."""
+    """Judge what lies at and under a value.
+
+    Raises:
+        RejectedError: holds more templates than are looked at.
+    """
+    templates = 0
     for node in walk(value, key, key):
         match node.value:
             case dict():
                 _mapping(scan, node, place.named(node.trail))
             case str():
                 _text(scan, node, place.named(node.trail))
+                templates += _template(scan, node, place.named(node.trail))
+                if templates > MAX_TEMPLATES_CHARS:
+                    raise RejectedError(f"has templates of more than {MAX_TEMPLATES_CHARS} characters")
             case list() | Vocabulary() | None:
                 pass
             case _:
@@ -154,15 +167,23 @@ def _text(scan: Scan, node: Node, place: Place) -> None:
         scan.add(rules.UNKNOWN_OBJECT, place, f"{key} is {shorten(text)}, which would be imported")
     elif key in ("args", "kwargs") and "class" in node.parent and _LOGGING_CALL.search(text):
         scan.add(rules.RUNS_EXPRESSION, place, f"{key} is {shorten(text)}, which logging evaluates")
-    if key.endswith(_TEMPLATES) or (key != "name" and _IN_TEMPLATES.search(node.trail)):
-        scan_template(scan, text, place)
-    elif "{{" in text or "{%" in text:
-        scan_prompt(scan, text, place)
     if "${" in text:
         _resolvers(scan, text, place)
-    if text[:1] == "$" and _MONAI.fullmatch(text):
+    if text[:1] == "$" and _MONAI.match(text):
         scan.add(rules.RUNS_EXPRESSION, place, f"is {shorten(text)}, which MONAI evaluates")
     scan_encoded(scan, text, place)
+
+
+def _template(scan: Scan, node: Node, place: Place) -> int:
+    """Judge text that is a template; returns how many characters were looked at."""
+    text = node.value
+    if node.key.endswith(_TEMPLATES) or (node.key != "name" and _IN_TEMPLATES.search(node.trail)):
+        scan_template(scan, text, place)
+    elif ("{{" in text or "{%" in text) and _PROMPT.search(node.key) and _LEADS_OUT.search(text):
+        scan_prompt(scan, text, place)
+    else:
+        return 0
+    return len(text)
 
 
 def _reference(scan: Scan, name: str, place: Place) -> None:

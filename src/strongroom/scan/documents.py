@@ -116,7 +116,7 @@ def parse_toml(text: str) -> Document:
 
 
 _SECTION = re.compile(r"\[([^\]\n]{1,500})\]\s*(?:[#;].*)?")
-_SETTING = re.compile(r"([^=:\s][^=:\n]{0,500}?)\s*[=:]\s*(.*)")
+_SETTING = re.compile(r"[=:]")
 
 
 def parse_ini(text: str) -> Document:
@@ -137,7 +137,7 @@ def parse_ini(text: str) -> Document:
         elif section := _SECTION.fullmatch(plain):
             current, last = {}, ""
             found.setdefault(section[1], []).append(current)
-        elif setting := _SETTING.fullmatch(plain):
-            last = setting[1]
-            current[last] = f"{current[last]}\n{setting[2]}" if last in current else setting[2]
+        elif found_sign := _SETTING.search(plain):
+            last, value = plain[: found_sign.start()].rstrip(), plain[found_sign.end() :].lstrip()
+            current[last] = f"{current[last]}\n{value}" if last in current else value
     return Document({name: parts[0] if len(parts) == 1 else parts for name, parts in found.items()})

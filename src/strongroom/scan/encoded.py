@@ -11,7 +11,7 @@ MAX_CHARS = 32 * 2**20
 _MIN_CHARS = 20
 _STARTS = re.compile(r"\s*(gA[I-X]|H4sI|UEsDB|f0VMR|TVqQ)", re.ASCII)
 """Base64 of how pickles (protocol 2 to 5), gzip, ZIP, ELF and Windows programs begin."""
-_BASE64 = re.compile(r"(?:data:[\w/.+;=-]{0,100},)?([A-Za-z0-9+/\s]+={0,2})\s*", re.ASCII)
+_BASE64 = re.compile(r"(?:data:[\w/.+;=-]{0,100},)?([A-Za-z0-9+/\s]+={0,2})", re.ASCII)
 
 
 def scan_encoded(scan: Scan, text: str, place: Place) -> None:
@@ -19,7 +19,7 @@ def scan_encoded(scan: Scan, text: str, place: Place) -> None:
     start = _STARTS.match(text, text.find(",") + 1 if text.startswith("data:") else 0)
     if start is None or not _MIN_CHARS <= len(text) <= MAX_CHARS:
         return
-    found = _BASE64.fullmatch(text)
+    found = _BASE64.fullmatch(text.rstrip())
     if found is None:
         return
     try:

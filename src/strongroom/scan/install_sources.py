@@ -41,7 +41,7 @@ _PINNED = re.compile(r"[A-Za-z0-9][\w.\-]*(?:\[[^\]]*\])?\s*===?\s*[\w.+!*-]+")
 
 
 def is_requirements(name: str) -> bool:
-    return _FILES.fullmatch(name) is not None
+    return len(name) <= 255 and _FILES.fullmatch(name) is not None
 
 
 def scan_requirements(scan: Scan, text: str, place: Place) -> None:

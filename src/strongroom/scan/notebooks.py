@@ -11,6 +11,7 @@ from strongroom.scan.documents import MAX_BYTES, Document, parse_json
 from strongroom.scan.letters import scan_letters
 from strongroom.scan.pages import scan_page
 from strongroom.scan.place import Place
+from strongroom.scan.python_text import walk_python
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Content, Scan
 from strongroom.values import Severity
@@ -27,15 +28,17 @@ FETCHES = Rule(
 RULES = (FETCHES,)
 
 _MAX_CELLS = 20_000
-_MAX_CELL_CHARS = 2**20
 _SHELL = re.compile(
-    r"(?:curl|wget|fetch|Invoke-WebRequest|iwr)\b[^\n]{0,500}\|\s*(?:sudo\s+)?(?:env\s+)?"
+    r"(?:curl|wget|fetch|Invoke-WebRequest|iwr)\b[^\n]{0,300}\|\s{0,8}(?:sudo\s{1,8})?(?:env\s{1,8})?"
     r"(?:/\w[\w/]*/)?(?:ba|z|da|k)?sh\b"
-    r"|(?:curl|wget)\b[^\n]{0,500}\|\s*(?:sudo\s+)?(?:python|perl|ruby|node)[\w.]*\b"
-    r"|base64\s+(?:-d|-D|--decode)\b[^\n]{0,200}\|\s*(?:ba|z|da)?sh\b"
-    r"|(?:ba|z)?sh\s+-i\s*(?:>&|<)|/dev/(?:tcp|udp)/\w|\bnc(?:at)?\s+(?:-\w+\s+)*-e\b"
+    r"|(?:curl|wget)\b[^\n]{0,300}\|\s{0,8}(?:sudo\s{1,8})?(?:python|perl|ruby|node)[\w.]*\b"
+    r"|base64\s+(?:-d|-D|--decode)\b[^\n]{0,200}\|\s{0,8}(?:ba|z|da)?sh\b"
+    r"|(?:ba|z)?sh\s+-i\s*(?:>&|<)|/dev/(?:tcp|udp)/\w|\bnc(?:at)?\s{1,8}(?:-\w{1,20}\s{1,8}){0,8}-e\b"
     r"|(?:ba|z)?sh\s+(?:-c\s+)?[\"']?(?:<\(|\$\()\s*(?:curl|wget)\b",
     re.IGNORECASE,
+)
+_RUNS_DECODED = re.compile(
+    r"\b(?:exec|eval)\s{0,8}\([^\n]{0,300}(?:b64decode|decompress|urlopen|requests\.get|fromhex|marshal\.loads)\b"
 )
 _BINARY = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "audio/", "video/")
 
@@ -98,15 +101,12 @@ def _code(scan: Scan, source: str, place: Place) -> None:
     if source.lstrip().startswith(("%%javascript", "%%js", "%%html")):
         scan_page(scan, source, place)
     plain = "\n".join("" if line.lstrip()[:1] in ("!", "%", "?") else line for line in source.split("\n"))
-    if len(plain) > _MAX_CELL_CHARS:
-        return
-    try:
-        tree = ast.parse(plain)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _runs(node) and any(map(_is_fetched, node.args)):
-            scan.add(FETCHES, place, "runs text that was fetched or decoded as a program")
+    if _RUNS_DECODED.search(plain) or any(map(_runs_fetched, walk_python(plain))):
+        scan.add(FETCHES, place, "runs text that was fetched or decoded as a program")
+
+
+def _runs_fetched(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _runs(node) and any(map(_is_fetched, node.args))
 
 
 _RUNNING = frozenset({"exec", "eval", "system", "popen", "run_cell", "run_code"})

@@ -5,6 +5,7 @@ import re
 
 from strongroom.errors import shorten
 from strongroom.scan.place import Place
+from strongroom.scan.python_text import walk_python
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Scan
 from strongroom.values import Severity
@@ -39,10 +40,15 @@ HABIT = Rule(
     _FIX,
     atlas=("AML.T0010.001", "AML.T0011.000"),
 )
-RULES = (CODE, ACTS, HABIT)
-
-MAX_PARSED_CHARS = 2**20
-MAX_AST_NODES = 400_000
+SETTINGS = Rule(
+    "code-tool-settings",
+    Severity.MEDIUM,
+    "Settings of developers' tools",
+    "Editors and build services take commands from such files when the folder is opened or pushed there.",
+    "Leave them out.",
+    atlas=("AML.T0011",),
+)
+RULES = (CODE, ACTS, HABIT, SETTINGS)
 
 _EXTENSIONS = frozenset(
     {
@@ -76,12 +82,8 @@ _TOOLS = frozenset(
     {"pyproject.toml", "setup.cfg", "tox.ini", "pytest.ini", ".coveragerc", ".pre-commit-config.yaml"}
 )
 """Of these only what they say is judged: nothing reads them when a model is loaded."""
-_FOLDERS = frozenset(
-    {
-        *(".git", ".svn", ".hg", ".vscode", ".idea", ".devcontainer", ".ipython", ".jupyter", ".husky"),
-        *(".ssh", ".config", ".github"),
-    }
-)
+_FOLDERS = frozenset({".git", ".svn", ".hg", ".devcontainer", ".ipython", ".jupyter", ".husky", ".ssh"})
+_SETTINGS = frozenset({".vscode", ".idea", ".github", ".gitlab", ".circleci", ".config"})
 _SHEBANG = re.compile(r"\ufeff?#!\s*/")
 _SITE_LINE = re.compile(r"^import[ \t].+", re.MULTILINE)
 _FILTER = re.compile(r"\b(?:filter|diff|merge)=(?!lfs\b)(\w+)")
@@ -95,7 +97,9 @@ def scan_code(scan: Scan, name: str, text: str, place: Place) -> bool:
     _, dot, extension = lowered.rpartition(".")
     path = [part.lower() for part in (place.members[-1] if place.members else place.path).split("/")]
     if _FOLDERS & set(path[:-1]) and lowered != ".gitignore":
-        scan.add(HABIT, place, "lies in a folder that tools read their own settings from")
+        scan.add(HABIT, place, "lies in a folder that tools take their orders from")
+    if _SETTINGS & set(path[:-1]):
+        scan.add(SETTINGS, place, "lies in a folder of settings")
     if lowered == ".gitattributes":
         _attributes(scan, text, place)
         return True
@@ -152,16 +156,7 @@ _METHODS = frozenset(
 
 
 def _python(scan: Scan, text: str, place: Place) -> None:
-    if len(text) > MAX_PARSED_CHARS:
-        scan.add(ACTS, place, f"has more than {MAX_PARSED_CHARS} characters, which is more than is read")
-        return
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # a program all the same, and reported as one
-    for count, node in enumerate(ast.walk(tree)):
-        if count > MAX_AST_NODES:
-            return
+    for node in walk_python(text):
         said = _acts(node)
         if said:
             scan.add(ACTS, place.named(f"line {getattr(node, 'lineno', 0)}"), said)

@@ -52,25 +52,30 @@ _ADDRESS = re.compile(r"https?://[^\s\"'<>{}]{3,200}", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z][A-Za-z -]{2,60}")
 
 
-def scan_template_text(scan: Scan, template: nodes.Template, place: Place) -> None:
-    """Report what the template itself says, comments aside."""
-    for line, text in _says(template):
-        for pattern, rule in ((_ORDERS, ORDERS), (_ADDRESS, ADDRESS)):
-            found = pattern.search(text)
-            if found is not None:
-                scan.add(rule, place, f"line {line}: says {shorten(found.group())}")
-    for branch in template.find_all(nodes.If):
-        word = _waits_for(branch.test)
-        inside = [text for part in branch.body for _, text in _says(part)] if word else []
-        if any(_ADDRESS.search(text) or _ORDERS.search(text) for text in inside):
-            scan.add(TRIGGER, place, f"line {branch.lineno}: waits for {shorten(word)}")
+def scan_template_text(scan: Scan, parts: list[nodes.Node], place: Place) -> None:
+    """Report what the template itself says, comments aside; ``parts`` are all its nodes."""
+    for part in parts:
+        for line, text in _says(part):
+            for pattern, rule in ((_ORDERS, ORDERS), (_ADDRESS, ADDRESS)):
+                found = pattern.search(text)
+                if found is not None:
+                    scan.add(rule, place, f"line {line}: says {shorten(found.group())}")
+        word = _waits_for(part.test) if isinstance(part, nodes.If) else ""
+        if isinstance(part, nodes.If) and word:
+            inside = (text for each in part.body for said in _within(each) for _, text in _says(said))
+            if any(_ADDRESS.search(text) or _ORDERS.search(text) for text in inside):
+                scan.add(TRIGGER, place, f"line {part.lineno}: waits for {shorten(word)}")
 
 
-def _says(node: nodes.Node) -> Iterator[tuple[int, str]]:
-    for part in (node, *node.find_all((nodes.TemplateData, nodes.Const))):
-        match part:
-            case nodes.TemplateData(data=str() as text) | nodes.Const(value=str() as text):
-                yield part.lineno, text
+def _within(node: nodes.Node) -> Iterator[nodes.Node]:
+    yield node
+    yield from node.find_all((nodes.TemplateData, nodes.Const))
+
+
+def _says(part: nodes.Node) -> Iterator[tuple[int, str]]:
+    match part:
+        case nodes.TemplateData(data=str() as text) | nodes.Const(value=str() as text):
+            yield part.lineno, text
 
 
 def _waits_for(test: nodes.Node) -> str:

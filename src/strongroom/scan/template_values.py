@@ -55,12 +55,12 @@ Names = dict[str, Value]
 _Macros = dict[str, nodes.Macro]
 
 
-def trace_names(template: nodes.Template) -> Names:
-    """Return what each variable of the template may be, wherever it is set."""
+def trace_names(parts: list[nodes.Node]) -> Names:
+    """Return what each variable of a template may be, wherever it is set; ``parts`` are all its nodes."""
     names: Names = {}
-    macros = {macro.name: macro for macro in template.find_all(nodes.Macro)}
+    macros = {part.name: part for part in parts if isinstance(part, nodes.Macro)}
     setting = (nodes.Assign, nodes.AssignBlock, nodes.For, nodes.With, nodes.Call, nodes.Macro)
-    statements = list(template.find_all(setting))
+    statements = [part for part in parts if isinstance(part, setting)]
     for _ in range(_ROUNDS):
         before = dict(names)
         for node in statements:

@@ -14,19 +14,21 @@ _WIDE = frozenset(
 )
 
 
-def find_excess(template: nodes.Template) -> Iterator[tuple[int, str]]:
+def find_excess(template: nodes.Template, parts: list[nodes.Node]) -> Iterator[tuple[int, str]]:
     """Yield (line, what is too much)."""
-    for node in template.find_all((nodes.Pow, nodes.Mul, nodes.Mod)):
-        yield from _arithmetic(node)
-    for node in template.find_all((nodes.Call, nodes.Filter)):
-        yield from _wide(node)
-    for node in template.find_all(nodes.Assign):
-        if _doubles(node):
-            yield node.lineno, "doubles a variable"
-    macros = {macro.name: macro for macro in template.find_all(nodes.Macro)}
-    for macro in macros.values():
-        if macro.name in _certain_calls(macro.body):
-            yield macro.lineno, f"the macro {macro.name[:40]} calls itself without end"
+    macros = {}
+    for node in parts:
+        match node:
+            case nodes.Pow() | nodes.Mul() | nodes.Mod():
+                yield from _arithmetic(node)
+            case nodes.Call() | nodes.Filter():
+                yield from _wide(node)
+            case nodes.Assign() if _doubles(node):
+                yield node.lineno, "doubles a variable"
+            case nodes.Macro():
+                macros[node.name] = node
+                if node.name in _certain_calls(node.body):
+                    yield node.lineno, f"the macro {node.name[:40]} calls itself without end"
     if _Count(macros).steps(template.body) > MAX_STEPS:
         yield 1, f"makes more than {MAX_STEPS} steps"
 

@@ -16,7 +16,7 @@ from strongroom.scan.template_values import Names, trace_names, value_of
 from strongroom.scan.template_work import find_excess
 from strongroom.values import Severity
 
-MAX_TEMPLATE_CHARS = 2**17
+MAX_TEMPLATE_CHARS = 2**16
 """The longest templates in use have some 40,000 characters."""
 
 MAX_TEMPLATE_DEPTH = 120
@@ -104,22 +104,25 @@ def scan_template(scan: Scan, text: str, place: Place) -> None:
         return
     try:
         template = _JINJA.parse(text)
-        _require_shallow(template)
-        _Walk(scan, place, trace_names(template), _macros(template)).run(template)
-        scan_template_text(scan, template, place)
+        parts = _flatten(template)
+        _Walk(scan, place, trace_names(parts), _macros(parts)).run(template, parts)
+        scan_template_text(scan, parts, place)
     except RecursionError:
         scan.add(UNREADABLE, place, "is nested too deeply")
     except (TemplateError, ValueError, OverflowError) as error:
         scan.add(UNREADABLE, place, f"is not a template: {shorten(error)}")
 
 
-def _require_shallow(template: nodes.Template) -> None:
-    pending: list[tuple[nodes.Node, int]] = [(template, 0)]
-    while pending:
-        node, depth = pending.pop()
-        if depth > MAX_TEMPLATE_DEPTH:
-            raise RecursionError
-        pending += [(child, depth + 1) for child in node.iter_child_nodes()]
+def _flatten(template: nodes.Template) -> list[nodes.Node]:
+    """Return all nodes once, so that they are looked for once."""
+    found: list[nodes.Node] = []
+    level: list[nodes.Node] = [template]
+    for _ in range(MAX_TEMPLATE_DEPTH):
+        found += level
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return found
+    raise RecursionError
 
 
 def scan_prompt(scan: Scan, text: str, place: Place) -> None:
@@ -136,8 +139,8 @@ def scan_prompt(scan: Scan, text: str, place: Place) -> None:
             scan.add(match.rule, match.place, match.message)
 
 
-def _macros(template: nodes.Template) -> frozenset[str]:
-    return frozenset(macro.name for macro in template.find_all(nodes.Macro))
+def _macros(parts: list[nodes.Node]) -> frozenset[str]:
+    return frozenset(part.name for part in parts if isinstance(part, nodes.Macro))
 
 
 _INERT = (
@@ -159,16 +162,15 @@ class _Walk:
     bound: set[str] = field(default_factory=set)
     """Names of loops and of parameters, which hide what the server calls so."""
 
-    def run(self, template: nodes.Template) -> None:
-        self.bound = {each.name for macro in template.find_all(nodes.Macro) for each in macro.args}
-        for loop in template.find_all(nodes.For):
-            self.bound |= {
-                each.name
-                for each in (loop.target, *loop.target.find_all(nodes.Name))
-                if isinstance(each, nodes.Name)
-            }
+    def run(self, template: nodes.Template, parts: list[nodes.Node]) -> None:
+        for part in parts:
+            if isinstance(part, nodes.Macro):
+                self.bound |= {each.name for each in part.args}
+            elif isinstance(part, nodes.For):
+                targets = (part.target, *part.target.find_all(nodes.Name))
+                self.bound |= {each.name for each in targets if isinstance(each, nodes.Name)}
         self._visit(template)
-        for line, excess in find_excess(template):
+        for line, excess in find_excess(template, parts):
             self.scan.add(EXCESS, self.place, f"line {line}: {excess}")
 
     def _visit(self, node: nodes.Node) -> None:

@@ -1,11 +1,11 @@
 """Text beside a model: configurations, code references, tokenizers, templates, lists of packages."""
 
-import json
 from typing import Any
 
 from strongroom.errors import RejectedError, shorten
 from strongroom.scan.config_files import scan_by_name
 from strongroom.scan.config_rules import NAMES_CODE, UNKNOWN_TAG, YAML_TAG
+from strongroom.scan.config_texts import hidden_texts_of, texts_of
 from strongroom.scan.configs import scan_document
 from strongroom.scan.documents import (
     MAX_BYTES,
@@ -17,6 +17,7 @@ from strongroom.scan.documents import (
     parse_toml,
 )
 from strongroom.scan.install_sources import is_requirements, scan_conda, scan_requirements
+from strongroom.scan.keras_config import judge_keras_config
 from strongroom.scan.letters import scan_letters, scan_name
 from strongroom.scan.notebooks import scan_notebook as scan_notebook
 from strongroom.scan.pages import scan_page
@@ -26,9 +27,6 @@ from strongroom.scan.source_code import scan_code
 from strongroom.scan.templates import scan_prompt, scan_template
 from strongroom.scan.vocabularies import is_vocabulary_file, is_words, long_words, without_words
 from strongroom.scan.yaml_files import YamlDocument, parse_yaml
-
-_MAX_ALONE = 200
-"""Longer strings, and those of several lines, are looked at for themselves."""
 
 
 def scan_empty(scan: Scan, content: Content) -> None:
@@ -43,8 +41,7 @@ def scan_json(scan: Scan, content: Content) -> None:
     if scan_code(scan, content.name, text, content.place):
         scan.text(text, content.place)
         return
-    document = parse_json(text)
-    _judge(scan, content, document)
+    _judge(scan, content, parse_json(text))
 
 
 def scan_text(scan: Scan, content: Content) -> None:
@@ -67,7 +64,7 @@ def scan_text(scan: Scan, content: Content) -> None:
         scan_prompt(scan, text, place)
     document = _parse(scan, content, text)
     if document is not None:
-        _judge(scan, content, document)
+        _judge(scan, content, document, text if content.extension != "json" else "")
     else:
         scan_letters(scan, text, place)
         scan.text(text, place)
@@ -119,7 +116,8 @@ def _is_of_speechbrain(tag: str) -> bool:
     )
 
 
-def _judge(scan: Scan, content: Content, document: Document) -> None:
+def _judge(scan: Scan, content: Content, document: Document, written: str = "") -> None:
+    """Judge a parsed file. What was ``written`` is looked at too where a notation has comments."""
     place = content.place
     rest, words = without_words(document.value)
     if isinstance(rest, Vocabulary) or (is_vocabulary_file(content.name) and is_words(rest)):
@@ -131,50 +129,22 @@ def _judge(scan: Scan, content: Content, document: Document) -> None:
     scan_conda(scan, rest, place)
     for word in words:
         scan.text(word, place)
-    for name, text in _texts(rest):
-        scan.text(text, place.named(name))
-        scan_letters(scan, text, place.named(name))
+    if is_keras(rest):
+        judge_keras_config(scan, rest, place)
+    if written:
+        scan.text(written, place)
+        scan_letters(scan, written, place)
+    if not written or "\\" in written:
+        for name, text in hidden_texts_of(rest) if written else texts_of(rest):
+            scan.text(text, place.named(name))
+            scan_letters(scan, text, place.named(name))
 
 
-def _texts(value: Any) -> list[tuple[str, str]]:
-    """Return the text of a configuration by key, what belongs together in one piece, encodings undone."""
-    if not isinstance(value, dict):
-        alone: list[tuple[str, str]] = []
-        return [*_whole("", value, alone), *alone]
-    alone = []
-    scalars = {key: each for key, each in value.items() if not isinstance(each, dict | list | Vocabulary)}
-    pieces = _whole("", scalars, alone)
-    for key, each in value.items():
-        if isinstance(each, dict | list | Vocabulary):
-            pieces += _whole(str(key), {key: each}, alone)
-    return [*pieces, *alone]
-
-
-def _whole(name: str, value: Any, alone: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    plain = _plain(value, name, alone)
-    return [(name, json.dumps(plain, ensure_ascii=False, default=str))] if plain else []
-
-
-def _plain(value: Any, trail: str, alone: list[tuple[str, str]], depth: int = 0) -> Any:
-    """Return a copy for printing: no numbers' lists, no vocabularies; long strings are put aside."""
-    match value:
-        case str() if len(value) > _MAX_ALONE or "\n" in value or '"' in value:
-            alone.append((trail, f"{trail.rpartition('.')[2]}: {value}"))
-            return ""
-        case dict() if depth < 60:
-            return {
-                key: _plain(each, f"{trail}.{key}" if trail else str(key), alone, depth + 1)
-                for key, each in value.items()
-            }
-        case list() if depth < 60:
-            return [
-                _plain(each, trail, alone, depth + 1) for each in value if not isinstance(each, int | float)
-            ]
-        case Vocabulary(long_words=words):
-            return list(words)
-        case dict() | list():
-            return str(value)
-    return value
+def is_keras(value: Any) -> bool:
+    """Whether this is a model's architecture as Keras writes it (`model.to_json`)."""
+    if not isinstance(value, dict) or value.get("class_name") not in ("Sequential", "Functional", "Model"):
+        return False
+    return isinstance(value.get("config"), dict | list)
 
 
 def _triton(scan: Scan, content: Content, text: str) -> None:

@@ -11,6 +11,7 @@ _FILES = re.compile(
     r"|.*\.(?:tiktoken|bpe|vocab|codes)|merges\.txt|spiece\.vocab",
     re.IGNORECASE,
 )
+_MAX_NAME = 255
 _WORDS = frozenset(
     {"vocab", "merges", "scores", "ranks", "id_to_token", "word_index", "index_word", "encoder"}
 )
@@ -18,7 +19,7 @@ _WORDS = frozenset(
 
 def is_vocabulary_file(name: str) -> bool:
     """Whether a file of this name is a list of words, one or a pair a line."""
-    return _FILES.fullmatch(name) is not None
+    return len(name) <= _MAX_NAME and _FILES.fullmatch(name) is not None
 
 
 def is_words(value: Any) -> bool:

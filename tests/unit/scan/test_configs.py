@@ -267,6 +267,41 @@ def test_credential_in_a_configuration_is_found_behind_escapes() -> None:
         ), text
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.yaml", "a: 1  # {}\n"),
+        ("c.yaml", 'a: "\\x68f_{}"\n'),
+        ("c.yaml", "a:\n  b: {}\n"),
+        ("c.toml", "# {}\n[a]\n"),
+        ("c.toml", 'a = "\\u0068f_{}"\n'),
+        ("c.cfg", "; {}\n[a]\nb = 1\n"),
+        ("c.ini", "[a]\nb: {}\n"),
+        ("c.jsonl", '{{"a": 1}}\n{{"b": "{}"}}\n'),
+        ("notes.md", "use {} to log in\n"),
+    ],
+)
+def test_credential_in_other_notations_is_found(name: str, text: str) -> None:
+    token = "hf_" + "".join(chr(98 + (7 * step) % 24) + "Q3"[step % 2] for step in range(17))
+    written = text.format(token[3:] if "68f_" in text else token)
+    assert any(rule.startswith("secret-") for rule in rules(scan_files({name: written}).matches))
+
+
+def test_keras_architecture_is_judged_like_that_of_an_archive() -> None:
+    layers = [{"module": "subprocess", "class_name": "Popen", "config": {}, "registered_name": None}]
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": layers}}
+    assert refused(scan_files({"model.json": json.dumps(model)}).matches)
+    dense = {"class_name": "Dense", "config": {"name": "d", "units": 4, "activation": "relu"}}
+    model = {"class_name": "Sequential", "config": {"name": "m", "layers": [dense]}, "keras_version": "2.9.0"}
+    assert scan_files({"model.json": json.dumps(model)}).matches == ()
+
+
+def test_templates_without_end_are_refused() -> None:
+    template = "x" * 60_000
+    value = {"entries": [{"chat_template": template + str(number)} for number in range(5)]}
+    assert "file-malformed" in refused(scan_files({"config.json": json.dumps(value)}).matches)
+
+
 def test_encoded_picture_is_no_finding() -> None:
     picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
     report = scan_files(

@@ -76,7 +76,6 @@ def test_site_file_that_runs_code_is_refused() -> None:
         *(
             ".git/hooks/pre-commit",
             ".git/config",
-            ".vscode/settings.json",
             ".ipython/profile_default/startup/a.txt",
         ),
         *("sub/.git/config", ".ssh/config"),
@@ -154,3 +153,23 @@ def test_script_in_a_page_is_noted() -> None:
         "page-script-talks"
     }
     assert scan_files({"report.html": page.format("draw()")}).matches == ()
+
+
+def test_settings_of_editors_need_a_reviewer() -> None:
+    assert rules(scan_files({".vscode/settings.json": "{}"}).matches) == {"code-tool-settings"}
+    assert "config-installs-packages" in refused(scan_files({".vscode/tasks.json": '{"tasks": [1]}'}).matches)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\n" * 400_000,
+        "z = " + "(" * 90_000,
+        "-" * 90_000 + "1",
+        "x" + "[0]" * 40_000,
+        "1if 1else " * 10_000 + "x",
+    ],
+)
+def test_program_made_to_exhaust_a_parser_is_refused(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert refused(scan_files({"modeling.py": text}).matches) == {"code-beside-weights"}
+    assert capfd.readouterr().err == ""
