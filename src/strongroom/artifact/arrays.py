@@ -11,7 +11,8 @@ from strongroom.artifact.literals import parse_literal
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError, shorten
 
-MAX_HEADER_BYTES = 2**16
+MAX_HEADER_BYTES = 10_000
+"""What NumPy itself reads of a file that nobody vouched for."""
 MAX_DIMENSIONS = 64
 MAX_FIELDS = 4096
 MAX_ITEM_BYTES = 2**31 - 1

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from strongroom.artifact import structures
+from strongroom.artifact.member_names import MAX_NAME_BYTES
 from strongroom.artifact.onnx import read_onnx
 from strongroom.artifact.pickle_streams import is_pickle, runs_as_pickle
 from strongroom.artifact.protobuf import ReadAt
@@ -98,7 +99,7 @@ _BY_EXTENSION: dict[str, frozenset[Format]] = {
     "pb": frozenset({Format.TENSORFLOW, Format.UNKNOWN}),
     "json": frozenset({Format.JSON, Format.XGBOOST_JSON}),
     "ipynb": frozenset({Format.NOTEBOOK}),
-    "txt": _TEXTS | {Format.LIGHTGBM},
+    "txt": _PAGES | {Format.LIGHTGBM},
     **dict.fromkeys(("md", "rst", "html", "htm"), _PAGES),
     "svg": frozenset({Format.XML}),
     **dict.fromkeys(("csv", "tsv", "yaml", "yml", "toml", "cfg", "ini", "jinja", "jsonl", "pbtxt"), _TEXTS),
@@ -274,4 +275,4 @@ def _names_in_zip(file: File) -> set[str]:
             _ZIP_NAMES_BYTES
         )  # whatever it is, it is refused; what it holds is to be named as well
     found = ((match.end(), int.from_bytes(match[1], "little")) for match in _ZIP_ENTRY.finditer(tail))
-    return {tail[at : at + size].decode(errors="replace") for at, size in found}
+    return {tail[at : at + min(size, MAX_NAME_BYTES)].decode(errors="replace") for at, size in found}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from strongroom.artifact.protobuf import ReadAt
 
-MAX_STEPS = 50_000
+MAX_STEPS = 10_000
 """Followed; what still holds together after so many is a pickle."""
 MAX_LINE_BYTES = 2**24
 """Searched for the ends of lines, over all of them."""

@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from strongroom.artifact.onnx import MODEL_FIELDS
 from strongroom.artifact.protobuf import MAX_MESSAGE_BYTES, Fields, ReadAt, Wire
@@ -78,14 +79,15 @@ def is_saved_model(file: File) -> bool:
 
 
 def is_sentencepiece(file: File) -> bool:
-    if file.head[:1] != b"\x0a" or not {1, 2} <= _fields_of(file, _SENTENCEPIECE_FIELDS):
-        return False
-    wire = Wire(file.read_at, file.size_bytes, "sentencepiece")
+    """A tokenizer by its first pieces, each a text and a score: there are up to a quarter of a million."""
+    wire = Wire(file.read_at, min(file.size_bytes, MAX_MESSAGE_BYTES), "sentencepiece")
     try:
-        _, _, piece = next(wire.message((0, file.size_bytes), _SENTENCEPIECE_FIELDS))
-        return 1 in {number for number, _, _ in wire.message(piece, _PIECE_FIELDS)}
+        for number, _, piece in islice(wire.message((0, file.size_bytes), _SENTENCEPIECE_FIELDS), 3):
+            if number != 1 or not {1, 2} <= {part for part, _, _ in wire.message(piece, _PIECE_FIELDS)}:
+                return False
     except RejectedError:
         return False
+    return file.head[:1] == b"\x0a"
 
 
 def _fields_of(file: File, fields: Fields) -> set[int]:

@@ -8,9 +8,13 @@ from strongroom.artifact.structures import File
 MAX_TEXT_BYTES = 48 * 2**20
 """Larger text or JSON is not looked at, and so unknown. The largest tokenizers have 35 MB."""
 
+MAX_JSON_VALUES = 2**22
+MAX_JSON_CONTAINERS = 2**20
+"""Objects and arrays. Tokenizers have half as many; JSON with more is taken for text."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 _BLANKS = " \t\r\n"
-_XGBOOST = re.compile(rb"\s{0,64}\{\s{0,64}\"(?:learner|Config|Model)\"")
+_XGBOOST = re.compile(rb"\{\"(?:learner|Config|Model)\":\{")
 _LIGHTGBM = re.compile(rb"tree\r?\nversion=")
 _PROLOG_CHARS = 2**16
 _MISC = re.compile(
@@ -46,6 +50,8 @@ def json_keys(text: str) -> set[str] | None:
     """
     if text.lstrip(_BLANKS)[:1] not in ("{", "["):
         return None
+    if text.count("[") + text.count("{") > MAX_JSON_CONTAINERS or text.count(",") > MAX_JSON_VALUES:
+        return None
     try:
         value = json.loads(text, object_pairs_hook=_keep_keys)
     except (ValueError, RecursionError):
@@ -58,8 +64,8 @@ def _keep_keys(pairs: list[tuple[str, object]]) -> tuple[str, ...]:
 
 
 def is_xgboost_json(file: File) -> bool:
-    """A booster too large to be parsed twice, by how it begins."""
-    return file.size_bytes > MAX_TEXT_BYTES and _XGBOOST.match(file.head) is not None
+    """A booster as XGBoost itself writes it, by how it begins: it may be too large to be parsed twice."""
+    return _XGBOOST.match(file.head) is not None
 
 
 def is_lightgbm(file: File) -> bool:

@@ -59,7 +59,7 @@ CALL = b"cos\nsystem\n(S'id'\ntR."
 UBJ = b"{L" + (7).to_bytes(8, "big") + b"learner{L"
 PMML = b'<?xml version="1.0"?>\n<!-- a model -->\n<PMML xmlns="http://www.dmg.org/PMML-4_4"><Header/></PMML>'
 NOTEBOOK = b'{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
-TOKENIZER = b"\x0a\x0c\x0a\x05hello\x15\x00\x00\x00\x00" + b"\x12\x02\x20\x01" + b"\x1a\x00"
+TOKENIZER = b"\x0a\x0c\x0a\x05hello\x15\x00\x00\x00\x00" * 3 + b"\x12\x02\x20\x01" + b"\x1a\x00"
 PYC = b"\xa7\x0d\r\n" + bytes(12) + b"\xe3" + bytes(20)
 
 
@@ -129,6 +129,8 @@ SAMPLES: list[tuple[Format, bytes]] = [
     (Format.TEXT, b'{"a": 1} {"a": 2}'),
     (Format.TEXT, b"{not json}"),
     (Format.SENTENCEPIECE, TOKENIZER),
+    (Format.TEXT, b"\n\n\nhello\n"),
+    (Format.TEXT, b"[" + b"[]," * 2**20 + b"1]"),
     (Format.TENSORFLOW, b"\x12\x05\x0a\x03abc"),
     (Format.IMAGE, PNG),
     (Format.IMAGE, b"\xff\xd8\xff\xe0" + bytes(40)),
@@ -203,6 +205,7 @@ def test_a_cut_onnx_file_is_refused_with_the_reason() -> None:
     [
         ("config.json", b'{"learner": {}, "version": [3, 0, 0]}'),
         ("model.txt", b"tree\nversion=v4\n"),
+        ("notes.txt", b"<config><a>1</a></config>\n"),
         ("README.md", b"<config><a>1</a></config>\n"),
         ("model.joblib", gzip.compress(pickle.dumps([1]))),
         ("model.joblib", pickle.dumps([1])),
