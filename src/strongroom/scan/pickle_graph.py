@@ -8,7 +8,9 @@ from strongroom.scan.pickle_values import Node
 MAX_NESTING = 1000
 """Python refuses to pickle, compare or print deeper ones (sys.getrecursionlimit)."""
 MAX_EXPANDED = 50_000_000
-"""Items reached from one container over all paths, as repr, == and hash walk them."""
+"""Containers reached from one container over all paths, as repr, == and hash walk them."""
+
+_OPEN = -1
 
 
 def require_bounded(nodes: Iterable[Node]) -> None:
@@ -16,36 +18,33 @@ def require_bounded(nodes: Iterable[Node]) -> None:
 
     References back to something that is still open are cycles, which Python stops at, and count as one.
     """
-    depth: dict[int, int] = {}
-    size: dict[int, int] = {}
-    open_now: set[int] = set()
     for root in nodes:
-        if id(root) in depth:
+        if root.depth:
             continue
+        root.depth = _OPEN
         todo: list[tuple[Node, int]] = [(root, 0)]
         while todo:
             node, at = todo[-1]
-            if at == 0:
-                open_now.add(id(node))
-            if at < len(node.kids):
-                todo[-1] = (node, at + 1)
-                kid = node.kids[at]
-                if isinstance(kid, Node) and id(kid) not in depth and id(kid) not in open_now:
-                    todo.append((kid, 0))
+            if at == len(node.kids):
+                todo.pop()
+                _close(node)
                 continue
-            todo.pop()
-            open_now.discard(id(node))
-            _close(node, depth, size)
+            todo[-1] = (node, at + 1)
+            kid = node.kids[at]
+            if isinstance(kid, Node) and not kid.depth:
+                kid.depth = _OPEN
+                todo.append((kid, 0))
 
 
-def _close(node: Node, depth: dict[int, int], size: dict[int, int]) -> None:
+def _close(node: Node) -> None:
     deepest, total = 0, 1
     for kid in node.kids:
-        deepest = max(deepest, depth.get(id(kid), 0))
-        total += size.get(id(kid), 1)
+        if isinstance(kid, Node):
+            deepest = max(deepest, kid.depth)
+            total += kid.weight
     if deepest >= MAX_NESTING:
         raise RejectedError(f"nested more than {MAX_NESTING} deep")
     if total > MAX_EXPANDED:
         raise RejectedError("refers to the same containers so often that printing it would never end")
-    depth[id(node)] = deepest + 1
-    size[id(node)] = total if node.is_container else 1
+    node.depth = deepest + 1
+    node.weight = total if node.is_container else 1

@@ -18,9 +18,10 @@ from strongroom.scan.scan import Scan
 
 MAX_TEXT_BYTES = 16 * 2**20
 """Of the strings of one file that are searched for secrets."""
-MAX_REPORTED = 200
+MAX_REPORTED = 50
 """Different findings of one pickle."""
 
+MAX_NAME_CHARS = 1000
 _TEXT_BATCH = 64 * 2**10
 _TOKEN = re.compile(r"[A-Za-z0-9+/_=.-]{24,}")
 _PRINTABLE = re.compile(rb"[\t\n\r\x20-\x7e]+")
@@ -65,6 +66,8 @@ class PickleJudge:
     def find(self, module: str, name: str, offset: int) -> Global:
         known = self._names.get((module, name))
         if known is None:
+            if len(module) + len(name) > MAX_NAME_CHARS:
+                raise RejectedError("imports something under a name that is longer than any")
             today = modern(module, name)
             known = self._names[(module, name)] = Global(*today, find_allowed(*today))
         if known.allowed is None:

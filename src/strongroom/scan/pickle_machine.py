@@ -18,6 +18,7 @@ from strongroom.scan.pickle_values import (
     List,
     Long,
     Made,
+    Mark,
     Node,
     Set,
     Tuple,
@@ -76,14 +77,15 @@ class Machine:
     __slots__ = (
         "_at", "_budget", "_done", "_frame_end", "_judge", "_limit", "_memo", "_meta", "_ops", "_result",
         "_settled",
-        "_stack", "_tape", "nodes", "protocol",
+        "_stack", "_stored", "_tape", "nodes", "protocol",
     )  # fmt: skip
 
     def __init__(self, tape: Tape, judge: Judge, budget: Budget) -> None:
         self._tape, self._judge, self._budget = tape, judge, budget
         self._stack: list[object] = []
         self._meta: list[list[object]] = []
-        self._memo: dict[int, object] = {}
+        self._memo: list[object] = []
+        self._stored = 0
         self._at = tape.position
         self._frame_end = 0
         self._ops = self._settled = self._limit = 0
@@ -351,13 +353,17 @@ class Machine:
     def _put(self, index: int) -> None:
         if not 0 <= index <= self._ops + MEMO_SLACK:
             raise RejectedError("a memo index beyond what can have been stored")
-        self._memo[index] = self._stack[-1]
+        memo, value = self._memo, self._stack[-1]
+        if index >= len(memo):
+            memo += [Mark] * (index - len(memo) + 1)
+        self._stored += memo[index] is Mark
+        memo[index] = value
 
     def _get(self, index: int) -> None:
-        try:
-            self._stack.append(self._memo[index])
-        except KeyError:
-            raise RejectedError("refers to something that was not stored") from None
+        value = self._memo[index] if 0 <= index < len(self._memo) else Mark
+        if value is Mark:
+            raise RejectedError("refers to something that was not stored")
+        self._stack.append(value)
 
     def put_line(self) -> None:
         self._put(_number(self._tape.line()))
@@ -369,7 +375,7 @@ class Machine:
         self._put(int.from_bytes(self._tape.take(4), "little"))
 
     def memoize(self) -> None:
-        self._memo[len(self._memo)] = self._stack[-1]
+        self._put(self._stored)
 
     def get_line(self) -> None:
         self._get(_number(self._tape.line()))
@@ -530,7 +536,7 @@ class Machine:
         if isinstance(state, Value):
             self._judge.hold([state], self._at)
             if isinstance(target, Node):
-                target.kids.append(state)
+                target.hold([state])
         self._stack[-1] = self._judge.build(target, state, self._at)
 
     def _persist(self, pid: object) -> None:

@@ -55,20 +55,32 @@ class Global(Value):
         return f"{self.module}.{self.name}"
 
 
+_NO_KIDS: list[Value] = []  # shared by all that hold nothing, and never changed
+_NO_WORDS: list[str] = []
+
+
 class Node(Value):
     """Something that may hold others; ``kids`` are those of them that are not constants."""
 
-    __slots__ = ("kids",)
+    __slots__ = ("depth", "kids", "weight")
     is_container = True
     """Whether looking at it (repr, ==, hash) looks into it, again for every reference."""
 
     def __init__(self) -> None:
-        self.kids: list[Value] = []
+        self.kids = _NO_KIDS
+        self.depth = 0
+        """How deep it nests: 0 until `pickle_graph` has counted, -1 while it does."""
+        self.weight = 1
+        """Containers in it over all paths."""
 
     def hold(self, values: Iterable[object]) -> list[Value]:
         """Remember what it refers to, and return that."""
         kids = [value for value in values if isinstance(value, Value)]
-        if kids:
+        if not kids:
+            return kids
+        if self.kids is _NO_KIDS:
+            self.kids = kids.copy()
+        else:
             self.kids += kids
         return kids
 
@@ -89,12 +101,16 @@ class List(Node):
     def __init__(self) -> None:
         super().__init__()
         self.size = 0
-        self.words: list[str] = []
+        self.words = _NO_WORDS
 
     def extend(self, items: list[object]) -> None:
         self.size += len(items)
         if len(self.words) < MAX_WORDS:
-            self.words += [item for item in items if isinstance(item, str)]
+            words = [item for item in items if isinstance(item, str)]
+            if self.words is _NO_WORDS:
+                self.words = words
+            else:
+                self.words += words
 
 
 class Set(Node):
@@ -138,7 +154,7 @@ class Made(Node):
 
 
 class Mark:
-    """Nothing pickles to this."""
+    """Stands for what is not there; no pickle makes it."""
 
 
 def is_text(value: object) -> bool:
