@@ -78,6 +78,17 @@ CUSTOM_CLASS = Rule(
     "so the class is not needed to serve it.",
     "Nothing, unless the model is to be trained on.",
 )
+TEXT_GRAPH = Rule(
+    "tensorflow-text-graph",
+    Severity.HIGH,
+    "Graph written as text",
+    "TensorFlow also loads graphs from text (.pbtxt). This form is not read here, so nothing can tell "
+    "what the graph "
+    "does.",
+    "Save the model in its binary form (saved_model.pb).",
+    atlas=("AML.T0011.000",),
+    aisvs=_SCANNED,
+)
 TFLITE_CUSTOM = Rule(
     "tflite-custom-operator",
     Severity.HIGH,
@@ -88,4 +99,4 @@ TFLITE_CUSTOM = Rule(
     atlas=("AML.T0011.000",),
     aisvs=_SCANNED,
 )
-RULES = (PYTHON, FILES, OPERATOR, SAVER, TABLE, ASSET, CUSTOM_CLASS, TFLITE_CUSTOM)
+RULES = (PYTHON, FILES, OPERATOR, SAVER, TABLE, ASSET, CUSTOM_CLASS, TEXT_GRAPH, TFLITE_CUSTOM)

@@ -25,6 +25,7 @@ from strongroom.scan.references import is_inert
 from strongroom.scan.scan import Content, Scan
 from strongroom.scan.source_code import scan_code
 from strongroom.scan.templates import scan_prompt, scan_template
+from strongroom.scan.tensorflow_text import judge_text_graph
 from strongroom.scan.vocabularies import is_vocabulary_file, is_words, long_words, without_words
 from strongroom.scan.yaml_files import YamlDocument, parse_yaml
 
@@ -69,6 +70,8 @@ def scan_text(scan: Scan, content: Content) -> None:
         scan_letters(scan, text, place)
         scan.text(text, place)
         _triton(scan, content, text)
+        if content.extension in ("pbtxt", "textproto", "prototxt"):
+            judge_text_graph(scan, content.name, text, place)
         if content.extension in ("html", "htm", "xhtml", "svg"):
             scan_page(scan, text, place)
 

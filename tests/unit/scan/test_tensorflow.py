@@ -365,3 +365,10 @@ def test_every_broken_byte_is_refused_or_read() -> None:
                     read_tflite(lambda offset, size: broken[offset : offset + size], len(broken))  # noqa: B023
                 except RejectedError:
                     continue
+
+
+def test_graphs_written_as_text_are_refused() -> None:
+    graph = 'saved_model_schema_version: 1\nmeta_graphs {\n graph_def {\n node {\n op: "ReadFile"\n}\n}\n}\n'
+    for name in ("saved_model.pbtxt", "other.pbtxt", "graph.textproto"):
+        assert "tensorflow-text-graph" in rules(scan_files({name: graph}).matches)
+    assert scan_files({"labels.pbtxt": 'item {\n id: 1\n name: "cat"\n}\n'}).matches == ()
