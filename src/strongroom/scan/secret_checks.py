@@ -18,6 +18,7 @@ _MAX_BRACKETS = 200
 _MAX_SHARE_OF_ONE_CHAR = 0.4
 _MAX_SHARE_IN_SEQUENCE = 0.5
 _LONG = 16
+_MAX_JUDGED_CHARS = 120
 _LOGIN = re.compile(rb"[\x20-\x39\x3b-\x7e]{1,100}:([\x21-\x7e]{3,200})")
 
 _FILLERS = re.compile(
@@ -42,6 +43,7 @@ _NO_PASSWORDS = frozenset(
 
 def is_filler(value: bytes) -> bool:
     """Whether this is a placeholder or a published example, by its words, repetition or alphabet order."""
+    value = value[:_MAX_JUDGED_CHARS]
     if len(value) < 2 or _FILLERS.search(value) or any(known in value for known in _PUBLISHED):
         return True
     distinct = len(set(value))

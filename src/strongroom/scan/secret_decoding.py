@@ -42,28 +42,13 @@ _MIN_WRAPPED_CHARS = 40
 _ZLIB_LEVELS = (b"\x01", b"\x5e", b"\x9c", b"\xda")
 _SEPARATOR = re.compile(rb"[/_-]")
 
-_ESCAPED_BYTE = re.compile(rb"\\(?:u00|x)([0-9a-fA-F]{2})")
+_ESCAPE = re.compile(rb"\\(?:(?:u00|x)([0-9a-fA-F]{2})|([nrt\"'/\\]))")
+_CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _PERCENT = re.compile(rb"%(0[9AaDd]|[2-7][0-9a-fA-F])")
+_ENTITY = re.compile(rb"&(?:#([0-9]{2,3})|(amp|quot|apos|lt|gt));")
+_ENTITIES = {b"amp": b"&", b"quot": b'"', b"apos": b"'", b"lt": b"<", b"gt": b">"}
 _TERMINAL = re.compile(rb"\x1b\[[0-9;]{0,24}[A-Za-z]")
-_ESCAPES = (
-    (rb"\n", b"\n"),
-    (rb"\r", b"\r"),
-    (rb"\t", b"\t"),
-    (rb"\"", b'"'),
-    (rb"\'", b"'"),
-    (rb"\/", b"/"),
-)
-_ENTITIES = (
-    (b"&quot;", b'"'),
-    (b"&#34;", b'"'),
-    (b"&#39;", b"'"),
-    (b"&#x27;", b"'"),
-    (b"&apos;", b"'"),
-    (b"&lt;", b"<"),
-    (b"&gt;", b">"),
-    (b"&#10;", b"\n"),
-    (b"&amp;", b"&"),
-)
+_ESCAPED_ESCAPES = (rb"\\", b"%25", b"&amp;", rb"\u005c", rb"\u0025")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +89,9 @@ def unescape(data: bytes) -> bytes:
     credential becomes readable, not that the text stays right.
     """
     for _ in range(MAX_UNESCAPED):
-        before, data = data, _unescape_once(data)
-        if data == before:
+        is_nested = any(escaped in data for escaped in _ESCAPED_ESCAPES)
+        data = _unescape_once(data)
+        if not is_nested:
             break
     return data
 
@@ -114,20 +100,24 @@ def _unescape_once(data: bytes) -> bytes:
     if b"\0" in data:
         data = data.replace(b"\0", b"")
     if b"\\" in data:
-        data = data.replace(rb"\\", b"\\")
-        data = _ESCAPED_BYTE.sub(_byte, data)
-        for escape, plain in _ESCAPES:
-            data = data.replace(escape, plain)
+        data = _ESCAPE.sub(_escaped, data)
     if b"%" in data:
-        data = _PERCENT.sub(_byte, data)
+        data = _PERCENT.sub(_percent, data)
     if b"&" in data:
-        for entity, plain in _ENTITIES:
-            data = data.replace(entity, plain)
+        data = _ENTITY.sub(_entity, data)
     return _TERMINAL.sub(b" ", data) if b"\x1b" in data else data
 
 
-def _byte(match: re.Match[bytes]) -> bytes:
+def _escaped(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1], 16),)) if match[1] else _CONTROLS.get(match[2], match[2])
+
+
+def _percent(match: re.Match[bytes]) -> bytes:
     return bytes((int(match[1], 16),))
+
+
+def _entity(match: re.Match[bytes]) -> bytes:
+    return bytes((int(match[1]) & 127,)) if match[1] else _ENTITIES[match[2]]
 
 
 class Decoder:

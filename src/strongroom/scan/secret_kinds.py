@@ -35,12 +35,11 @@ class Kind:
     starts: tuple[str, ...] = ()
     """One of these literals comes first, at the start of a run of token characters or of a part of one."""
     needle: str = ""
-    """Otherwise: lower-case text found anywhere, around which the pattern is searched."""
+    """Otherwise: a literal that lies in every one, ``back`` characters after its start."""
     back: int = 0
-    """Characters before the needle at which a match may begin."""
     check: Check = is_real
-    near: str = ""
-    """Lower-case text that has to lie close by."""
+    near: bytes = b""
+    """What has to lie close by."""
 
     def secret_of(self, match: re.Match[bytes]) -> tuple[int, int] | None:
         """Return where the secret lies, if the match is one."""
@@ -61,11 +60,23 @@ def build_rule(name: str, title: str, issuer: str, severity: Severity = Severity
 
 
 def starting(
-    name: str, title: str, issuer: str, starts: str, rest: str, check: Check = is_real, ends: str = ENDS
+    name: str,
+    title: str,
+    issuer: str,
+    starts: str,
+    rest: str,
+    check: Check = is_real,
+    ends: str = ENDS,
+    *,
+    not_in_base64: bool = False,
 ) -> Kind:
-    """A kind that begins with one of the words of ``starts`` and goes on as ``rest``."""
+    """A kind that begins with one of the words of ``starts`` and goes on as ``rest``.
+
+    ``not_in_base64``: its beginning is so short that base64 of anything has it after a ``/`` or ``+``.
+    """
     words = tuple(starts.split())
-    anchored = "(?:" + "|".join(re.escape(word) for word in words) + ")" + rest + ends
+    begins = "(?<![+/])" if not_in_base64 else ""
+    anchored = begins + "(?:" + "|".join(re.escape(word) for word in words) + ")" + rest + ends
     return Kind(build_rule(name, title, issuer), re.compile(anchored.encode()), starts=words, check=check)
 
 
@@ -77,9 +88,9 @@ def around(
     pattern: str,
     back: int = 0,
     check: Check = is_real,
-    near: str = "",
+    near: bytes = b"",
 ) -> Kind:
-    """A kind that contains ``needle``, at most ``back`` characters after its beginning."""
+    """A kind that contains ``needle``, exactly ``back`` characters after its beginning."""
     compiled = re.compile(pattern.encode(), re.IGNORECASE)
     return Kind(build_rule(name, title, issuer), compiled, needle=needle, back=back, check=check, near=near)
 

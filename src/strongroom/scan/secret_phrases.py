@@ -72,9 +72,9 @@ PHRASES: tuple[Kind, ...] = (
         "private-key",
         "private key",
         "whoever trusts the public key",
-        "private key",
+        "-----begin ",
         r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----" + _KEY_HEADER + _KEY_BODY,
-        40,
+        0,
         _is_key_body,
     ),
     around(
@@ -101,7 +101,7 @@ PHRASES: tuple[Kind, ...] = (
         "whoever trusts the public key",
         '"d"',
         r'"d"\s{0,4}:\s{0,4}"([A-Za-z0-9_-]{20,1400})"',
-        near='"kty"',
+        near=b'"kty"',
     ),
     around(
         "azure-sas",

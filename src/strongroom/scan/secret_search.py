@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from string import ascii_letters, digits
 
 from strongroom.scan.rule import Rule
 from strongroom.scan.secret_decoding import Decoder, find_runs, unescape
@@ -40,7 +41,6 @@ _WINDOW_CHARS = 72
 """Before a value, in which its name is looked for."""
 _AROUND_CHARS = 3000
 _CONNECTION_CHARS = 200
-_FORWARD_CHARS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,36 +153,41 @@ class Search:
             yield from self._named(data, lower, start, end)
 
     def _tokens(self, data: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
-        first = _START.match(data, start, end)
-        if first is not None:
-            yield from self._try(data, start)
-        for match in _INNER_START.finditer(data, start, end):
-            yield from self._try(data, match.end())
+        done = start
+        if _START.match(data, start, end) is not None:
+            for kind, match in self._matches(data, start):
+                done = max(done, match.end())
+                yield from _proven(kind, match)
+        for begin in _INNER_START.finditer(data, start, end):
+            if begin.end() >= done:  # what lies within a match is a part of it, whether it proved or not
+                for kind, match in self._matches(data, begin.end()):
+                    done = max(done, match.end())
+                    yield from _proven(kind, match)
         for needle, kind in _INFIXES:
             position = data.find(needle, start, end)
             while position >= 0:
-                yield from self._try_kind(kind, _match_around(kind, data, position))
+                yield from self._try_kind(kind, data, position)
                 position = data.find(needle, position + len(needle), end)
 
-    def _try(self, data: bytes, position: int) -> Iterator[tuple[Rule, int, int]]:
-        for kind in _BY_FIRST[data[position]]:
-            yield from self._try_kind(kind, kind.pattern.match(data, position))
+    def _matches(self, data: bytes, position: int) -> Iterator[tuple[Kind, re.Match[bytes]]]:
+        for kind in _BY_START.get(data[position : position + 2], ()):
+            self.attempts += 1
+            match = kind.pattern.match(data, position)
+            if match is not None:
+                yield kind, match
 
-    def _try_kind(self, kind: Kind, match: re.Match[bytes] | None) -> Iterator[tuple[Rule, int, int]]:
+    def _try_kind(self, kind: Kind, data: bytes, position: int) -> Iterator[tuple[Rule, int, int]]:
         self.attempts += 1
-        secret = kind.secret_of(match) if match is not None else None
-        if secret is not None:
-            yield kind.rule, *secret
+        match = kind.pattern.match(data, position - kind.back) if position >= kind.back else None
+        if match is not None and _is_near(kind, data, position):
+            yield from _proven(kind, match)
 
     def _phrases(self, data: bytes, lower: bytes) -> Iterator[tuple[Rule, int, int]]:
         for needle, kinds in _NEEDLES.items():
             position = lower.find(needle)
             while position >= 0:
                 for kind in kinds:
-                    match = _match_around(kind, data, position)
-                    if match is not None and not _is_near(kind, lower, position):
-                        match = None
-                    yield from self._try_kind(kind, match)
+                    yield from self._try_kind(kind, data, position)
                 position = lower.find(needle, position + len(needle))
 
     def _named(self, data: bytes, lower: bytes, start: int, end: int) -> Iterator[tuple[Rule, int, int]]:
@@ -211,13 +216,15 @@ class Search:
             while position >= 0:
                 self.attempts += 1
                 match = PASSWORD_ASSIGNMENT.match(data, position)
+                after = position + len(needle)
                 if match is not None and not data[max(0, position - 1) : position].isalpha():
                     group = 1 if match[1] is not None else 2
                     follows = b'"' if group == 1 else data[match.end() : match.end() + 1]
                     if is_assigned_password(match[group], follows):
                         near = lower[max(0, position - _CONNECTION_CHARS) : position]
                         yield (DATABASE_PASSWORD if CONNECTION.search(near) else PASSWORD), *match.span(group)
-                position = lower.find(needle, position + len(needle))
+                    after = match.end()
+                position = lower.find(needle, after)
 
 
 def search_text(text: str, name: str = "") -> Search:
@@ -231,17 +238,14 @@ def search_text(text: str, name: str = "") -> Search:
     return search
 
 
-def _match_around(kind: Kind, data: bytes, position: int) -> re.Match[bytes] | None:
-    if not kind.back:
-        return kind.pattern.match(data, position)
-    found = kind.pattern.search(data, max(0, position - kind.back), position + _FORWARD_CHARS)
-    return found if found is not None and found.start() <= position else None
+def _proven(kind: Kind, match: re.Match[bytes]) -> Iterator[tuple[Rule, int, int]]:
+    secret = kind.secret_of(match)
+    if secret is not None:
+        yield kind.rule, *secret
 
 
-def _is_near(kind: Kind, lower: bytes, position: int) -> bool:
-    return not kind.near or (
-        lower.find(kind.near.encode(), max(0, position - _AROUND_CHARS), position + _AROUND_CHARS) >= 0
-    )
+def _is_near(kind: Kind, data: bytes, position: int) -> bool:
+    return not kind.near or kind.near in data[max(0, position - _AROUND_CHARS) : position + _AROUND_CHARS]
 
 
 def _value(data: bytes, start: int, end: int) -> tuple[bytes, int, int]:
@@ -267,17 +271,21 @@ def _build_starts(words: set[str]) -> str:
     return branches[0] if len(branches) == 1 else "(?:" + "|".join(branches) + ")"
 
 
-def _first_bytes() -> list[tuple[Kind, ...]]:
-    return [
-        tuple(kind for kind in TOKENS if any(ord(word[0]) == first for word in kind.starts))
-        for first in range(256)
-    ]
+def _by_start() -> dict[bytes, tuple[Kind, ...]]:
+    """The kinds to try by the first two characters."""
+    found: dict[bytes, list[Kind]] = {}
+    for kind in TOKENS:
+        pairs = {word[:2] if len(word) > 1 else word + after for word in kind.starts for after in _WORD_CHARS}
+        for pair in pairs:
+            found.setdefault(pair.encode(), []).append(kind)
+    return {pair: tuple(kinds) for pair, kinds in found.items()}
 
 
+_WORD_CHARS = ascii_letters + digits + "_-"
 _ALL_STARTS = _build_starts({word for kind in TOKENS for word in kind.starts})
 _START = re.compile(_ALL_STARTS.encode())
 _INNER_START = re.compile(f"[._~+/=-](?={_ALL_STARTS})".encode())
-_BY_FIRST = _first_bytes()
+_BY_START = _by_start()
 _NEEDLES: dict[bytes, list[Kind]] = {}
 for _kind in PHRASES:
     _NEEDLES.setdefault(_kind.needle.encode(), []).append(_kind)
@@ -295,8 +303,8 @@ _DIGEST_LABELS = (
     b"commit/",
 )
 _ASSIGNERS = (b"=", b":", b">", b"s")
-_LOSSY = re.compile(rb"\0|%(?:0[9AaDd]|[2-7][0-9a-fA-F])")
-"""What cannot be undone without loss: zeros between two texts, characters that a URL may not contain."""
+_LOSSY = re.compile(rb"\0|%(?:2[027fF]|3[cCeE]|5[cC])[^\s@/]{0,64}@")
+"""What cannot be undone without loss: zeros between two texts, what a password in a URL may not contain."""
 _MIN_VALUE_CHARS = 16
 _MAX_VALUE_CHARS = 200
 _SERVICES_BY_LENGTH = {

@@ -53,16 +53,31 @@ CLOUDS = (
         ends="",
     ),
     starting(
-        "alibaba-access-key-id", "Alibaba Cloud access key id", "Alibaba Cloud", "LTAI", WORD + "{12,24}"
+        "alibaba-access-key-id",
+        "Alibaba Cloud access key id",
+        "Alibaba Cloud",
+        "LTAI",
+        WORD + "{12,24}",
+        not_in_base64=True,
     ),
-    starting("tencent-secret-id", "Tencent Cloud secret id", "Tencent Cloud", "AKID", WORD + "{32}"),
-    starting("yandex-key", "Yandex Cloud key", "Yandex Cloud", "AQVN YCAJ YCM", DASHED + "{20,40}"),
+    starting(
+        "tencent-secret-id",
+        "Tencent Cloud secret id",
+        "Tencent Cloud",
+        "AKID",
+        WORD + "{32}",
+        not_in_base64=True,
+    ),
+    starting(
+        "yandex-key", "Yandex Cloud key", "Yandex Cloud", "AQVN", DASHED + "{35,38}", not_in_base64=True
+    ),
     starting(
         "digitalocean-token", "DigitalOcean token", "DigitalOcean", "dop_v1_ doo_v1_ dor_v1_", HEX + "{64}"
     ),
     starting("heroku-key", "Heroku API key", "Heroku", "HRKU-", DASHED + "{36,60}"),
+    starting("fly-token", "Fly.io token", "Fly.io", "fo1_", DASHED + "{43}"),
     starting(
-        "fly-token", "Fly.io token", "Fly.io", "fo1_ fm1r_ fm1a_ fm2_", "[A-Za-z0-9+/_=-]{40,800}", ends=""
+        "fly-macaroon", "Fly.io token", "Fly.io", "fm1r_ fm1a_ fm2_", "[A-Za-z0-9+/]{100,800}={0,3}", ends=""
     ),
     starting(
         "cloudflare-origin-key",
@@ -191,11 +206,14 @@ FORGES = (
         DASHED + r"{27,300}\.[0-9a-z]{2}\.?[0-9a-z]{7,9}",
     ),
     starting(
-        "bitbucket-token",
-        "Bitbucket app password or token",
+        "bitbucket-token", "Bitbucket app password", "Bitbucket", "ATBB", WORD + "{32}", not_in_base64=True
+    ),
+    starting(
+        "bitbucket-access-token",
+        "Bitbucket access token",
         "Bitbucket",
-        "ATBB ATCTT3",
-        "[A-Za-z0-9_=-]{24,220}",
+        "ATCTT3",
+        "[A-Za-z0-9_=-]{60,220}",
         ends="",
     ),
     starting(
@@ -220,10 +238,25 @@ FORGES = (
     ),
     starting("rubygems-key", "RubyGems key", "RubyGems", "rubygems_", HEX + "{48}"),
     starting("nuget-key", "NuGet key", "NuGet", "oy2", "[a-z0-9]{43}"),
-    starting("crates-token", "crates.io token", "crates.io", "cio", WORD + "{32}", _is_mixed_and_real),
+    starting(
+        "crates-token",
+        "crates.io token",
+        "crates.io",
+        "cio",
+        WORD + "{32}",
+        _is_mixed_and_real,
+        not_in_base64=True,
+    ),
     starting("clojars-token", "Clojars token", "Clojars", "CLOJARS_", "[a-z0-9]{60}"),
     starting("docker-token", "Docker Hub token", "Docker Hub", "dckr_pat_ dckr_oat_", DASHED + "{27,40}"),
-    starting("artifactory-key", "Artifactory key", "Artifactory", "AKCp cmVmd", WORD + "{59,69}"),
+    starting(
+        "artifactory-key",
+        "Artifactory key",
+        "Artifactory",
+        "AKCp cmVmd",
+        WORD + "{59,69}",
+        not_in_base64=True,
+    ),
     starting("sonar-token", "SonarQube token", "SonarQube", "sqp_ sqa_ squ_", HEX + "{40}"),
     starting("circleci-token", "CircleCI token", "CircleCI", "CCIPAT_ CCIPRJ_", "[A-Za-z0-9_]{40,80}"),
     starting("buildkite-token", "Buildkite token", "Buildkite", "bkua_", HEX + "{40}"),
@@ -271,7 +304,7 @@ INFRASTRUCTURE = (
         "grafana-cloud-token",
         "Grafana Cloud token",
         "Grafana",
-        "glc_",
+        "glc_eyJ glc_ey",
         "[A-Za-z0-9+/]{32,400}={0,2}",
         ends="",
     ),
@@ -350,8 +383,17 @@ SERVICES = (
         ends="",
     ),
     starting("square-token", "Square token", "Square", "sq0atp- sq0csp- sq0idp-", DASHED + "{22,60}"),
-    starting("square-access-token", "Square access token", "Square", "EAAA", DASHED + "{56,64}"),
-    starting("facebook-token", "Facebook access token", "Meta", "EAAC EAAM EAAG EAAB", WORD + "{90,300}"),
+    starting(
+        "square-access-token", "Square access token", "Square", "EAAA", DASHED + "{56,64}", not_in_base64=True
+    ),
+    starting(
+        "facebook-token",
+        "Facebook access token",
+        "Meta",
+        "EAAC EAAM EAAG EAAB",
+        WORD + "{120,300}",
+        not_in_base64=True,
+    ),
     starting(
         "plaid-token", "Plaid token", "Plaid", "access-production- access-development- access-sandbox-", UUID
     ),
@@ -359,7 +401,7 @@ SERVICES = (
         "shopify-token", "Shopify token", "Shopify", "shpat_ shpca_ shppa_ shpss_ shptka_", HEX + "{32}"
     ),
     starting("shippo-token", "Shippo token", "Shippo", "shippo_live_ shippo_test_", HEX + "{40}"),
-    starting("easypost-key", "EasyPost key", "EasyPost", "EZAK EZTK", WORD + "{54}"),
+    starting("easypost-key", "EasyPost key", "EasyPost", "EZAK EZTK", WORD + "{54}", not_in_base64=True),
     starting("duffel-token", "Duffel token", "Duffel", "duffel_live_ duffel_test_", DASHED + "{43}"),
     starting("lob-key", "Lob key", "Lob", "live_ test_", HEX + "{35}"),
     starting("hubspot-token", "HubSpot token", "HubSpot", "pat-na1- pat-na2- pat-eu1- pat-ap1-", UUID),

@@ -161,7 +161,7 @@ MARKED: dict[str, Maker] = {
     "age-key": token("AGE-SECRET-" + "KEY-1", BECH32, 58),
     "openshift-token": token("sha256~", DASHED, 42, "m"),
     "grafana-token": parts("glsa_", (WORD, 32), "_", (HEX, 8)),
-    "grafana-cloud-token": token("glc_", BASE64, 100),
+    "grafana-cloud-token": token("glc_ey" + "JvIjoi", BASE64, 100),
     "newrelic-key": token("NRAK-", string.ascii_uppercase + string.digits, 27),
     "sentry-token": token("sntryu_", HEX, 64),
     "dynatrace-token": parts("dt0c01.", (string.ascii_uppercase + string.digits, 24), ".", (WORD, 64)),
