@@ -133,8 +133,13 @@ def reaches_python(name: str) -> bool:
 
 
 def holds_python_name(text: str) -> bool:
-    """Whether text of an expression spells an internal of Python: ``__class__``, ``__globals__``."""
-    return any(found.group() in _INTERNALS for found in _PYTHON_NAME.finditer(text))
+    """Whether text of an expression spells an internal of Python: ``__class__``, ``__globals__``.
+
+    A sentence that mentions one is prose; taken apart again it is a computed name, which is refused as such.
+    """
+    return not any(char.isspace() for char in text) and any(
+        found.group() in _INTERNALS for found in _PYTHON_NAME.finditer(text)
+    )
 
 
 _INTERNALS = frozenset(
