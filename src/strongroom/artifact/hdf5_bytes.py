@@ -10,7 +10,7 @@ from strongroom.errors import RejectedError
 
 UNDEFINED = 2**64 - 1
 """The address of what was not written."""
-MAX_STRUCTURE_BYTES = 64 * 2**20
+MAX_STRUCTURE_BYTES = 32 * 2**20
 """Read of one file's structure, all headers, trees and heaps together; its data is not read."""
 MAX_BLOCK_BYTES = 16 * 2**20
 """Of one structure. The library writes 4 MiB at most unless it is told to."""
@@ -18,6 +18,8 @@ MAX_CHECKED_BYTES = 2 * 2**20
 """Checksums take 0.3 us a byte here. Beyond, they are left to the library, which checks them all."""
 
 _WINDOW_BYTES = 64 * 1024
+_READ_BYTES = 32
+"""What a read counts for besides its size, so that many empty ones end as well."""
 _THREE = Struct("<3I")
 _U32 = 0xFFFFFFFF
 
@@ -36,7 +38,7 @@ class Hdf5Bytes:
         self.require_span(address, size, "a structure")
         if size > MAX_BLOCK_BYTES:
             raise RejectedError(f"a structure of {size} bytes is larger than any model needs")
-        self._left -= size + 8
+        self._left -= size + _READ_BYTES
         if self._left < 0:
             raise RejectedError(f"more than {MAX_STRUCTURE_BYTES} bytes of structure")
         offset = address - self._start

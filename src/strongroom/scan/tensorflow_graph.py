@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from strongroom.artifact.saved_model import Function, MetaGraph, Node
-from strongroom.errors import shorten
+from strongroom.errors import RejectedError, shorten
 from strongroom.scan import tensorflow_rules as rules
 from strongroom.scan.name_lists import parse_names
 from strongroom.scan.place import Place
@@ -47,7 +47,8 @@ _THROUGH = {
 """Operations that hand on a path, and from which inputs; None is all."""
 _FRAGMENT = re.compile(r"(?:_temp(?:_[0-9a-f]{32})?/)?\.?part|model|", re.ASCII)
 """What a saver puts behind the path it is given."""
-_MAX_STEPS = 10_000
+_MAX_STEPS = 1_000_000
+"""Back along all paths together; models take a few hundred."""
 _VARIABLE_USES = frozenset({"AssignVariableOp", "ReadVariableOp", "VarIsInitializedOp"})
 _ARGUMENT, _PLACEHOLDER, _ASSET, _TEXT, _OTHER = "argument", "placeholder", "asset", "text", "other"
 
@@ -107,6 +108,7 @@ class _Paths:
         self._handles = Counter(
             _variable_of(node) for scope in _scopes(graph) for node in scope.nodes if node.op == "VarHandleOp"
         )
+        self._steps_left = _MAX_STEPS
         self._sinks: list[_Sink] = []
         self._known: set[_Sink] = set()
 
@@ -188,11 +190,13 @@ class _Paths:
             if name in seen:
                 continue
             seen.add(name)
+            self._spend(1)
             node = scope.by_name.get(_node_of(name))
             if node is None:
                 is_argument = scope.function is not None and name in scope.function.arguments
                 yield (_ARGUMENT if is_argument else _OTHER), name
-            elif node.op in _THROUGH and len(seen) < _MAX_STEPS:
+            elif node.op in _THROUGH:
+                self._spend(len(node.inputs))
                 inputs = [value for value in node.inputs if not value.startswith("^")]
                 chosen = _THROUGH[node.op]
                 waiting += inputs if chosen is None else [inputs[i] for i in chosen if i < len(inputs)]
@@ -205,11 +209,17 @@ class _Paths:
                 if node.op == "PlaceholderWithDefault":
                     waiting += node.inputs[:1]
 
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise RejectedError("the paths of the saver lead through more of the graph than in any model")
+
     def _assigned(self, graph: _Scope, read: Node) -> list[str]:
         """What is assigned to a variable, if that is all that the graph does with it besides reading it."""
         handle = graph.by_name.get(_node_of(read.inputs[0])) if read.inputs else None
         if handle is None or handle.op != "VarHandleOp" or self._handles[_variable_of(handle)] != 1:
             return []
+        self._spend(len(graph.nodes))
         users = [
             node
             for node in graph.nodes
