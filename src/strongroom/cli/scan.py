@@ -16,7 +16,7 @@ from strongroom.cli.models import show_published
 from strongroom.cli.people import parse_duration
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows.rescan import Rescanned
-from strongroom.scan.report_json import report_to_json, rule_to_json
+from strongroom.scan.report_json import match_to_json, report_to_json, rule_to_json
 from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.sarif import report_to_sarif
 from strongroom.scan.upload import Report, Verdict
@@ -247,17 +247,18 @@ def _rescan_all(desk: Desk, models: list[str], *, outdated: bool, fail_on: str) 
             _show_rescanned(desk, one, serving)
         if not done:
             desk.note("nothing to scan again")
-    if any(_is_failed(one.report, fail_on) for one in done):
+    if any(_is_failed(one.report, fail_on) or not one.is_sound for one in done):
         raise typer.Exit(RejectedError.exit_code)
 
 
 def _show_rescanned(desk: Desk, one: Rescanned, serving: set[str]) -> None:
     model = str(one.record.model)
-    where = ", which is BEING SERVED" if model in serving else ""
-    desk.show(None, f"{model}  {one.report.verdict}{where if one.report.matches else ''}")
-    for match in one.report.matches:
+    found = (*one.report.matches, *one.packages)
+    where = ", which is BEING SERVED" if model in serving and not one.is_sound else ""
+    desk.show(None, f"{model}  {one.report.verdict}{where}")
+    for match in found:
         desk.show(None, f"  {match.rule.severity.value.upper():8}  {match.place}: {match.message}")
-    if one.report.verdict is not Verdict.ACCEPTED:
+    if not one.is_sound:
         desk.show(None, f"  next      strongroom revoke {model} --reason WHY")
 
 
@@ -267,7 +268,9 @@ def _rescanned_to_json(one: Rescanned, serving: set[str]) -> dict[str, Any]:
         "digest": str(one.record.manifest),
         "serving": str(one.record.model) in serving,
         "judged_by": one.judged_by,
+        "sound": one.is_sound,
         "report": report_to_json(one.report),
+        "packages": [match_to_json(each) for each in one.packages],
     }
 
 

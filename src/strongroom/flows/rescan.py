@@ -1,19 +1,22 @@
-"""Rescan: judge again, by today's rules, what was published by those of its day."""
+"""Rescan: judge again, by today's rules and advisories, what was published by those of its day."""
 
 from dataclasses import dataclass
 
 from strongroom.errors import InvalidError
 from strongroom.flows import layout
+from strongroom.flows.osv import check_version
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.unsealing import readable, unwrap_data_key
 from strongroom.flows.vault import Vault, build_event, moment, read_authority, record, require_permission
 from strongroom.scan.rule import RULES_VERSION
+from strongroom.scan.scan import Match
 from strongroom.scan.upload import Report, Verdict, scan_upload
 from strongroom.trust.authority import VersionRecord
-from strongroom.values import Action, ModelId, State
+from strongroom.values import Action, ModelId, Severity, State
 
 MAX_RECORDED = 50
 """Findings that are named in the log; the report has them all."""
+_GRAVE = frozenset({Severity.HIGH, Severity.CRITICAL})
 _LIVE = frozenset({State.PUBLISHED, State.APPROVED})
 
 
@@ -24,8 +27,16 @@ class Rescanned:
     record: VersionRecord
     report: Report
     """Without what is waived now."""
+    packages: tuple[Match, ...]
+    """What is known by now against the packages that it declares and the engine that serves it."""
     judged_by: str
     """Version of the rules when it was published."""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it would be let pass now, and no grave hole is known in what it runs with."""
+        grave = any(each.rule.severity in _GRAVE for each in self.packages)
+        return self.report.verdict is Verdict.ACCEPTED and not grave
 
 
 def versions_to_rescan(vault: Vault, *, outdated: bool = False) -> list[ModelId]:
@@ -72,14 +83,21 @@ def rescan(vault: Vault, actor: str, model: ModelId) -> Rescanned:
     data_key = unwrap_data_key(vault, model, statement.manifest_digest, layout.wrapped_key_name(model))
     with readable(vault, model, statement.entries, data_key) as entries:
         report = scan_upload(entries).without(authority.waivers_of(known.manifest, now))
-    if report.verdict is not Verdict.ACCEPTED:
-        _record_findings(vault, actor, model, report)
     judged_by = statement.inspection.get("rules", "")
-    return Rescanned(known, report, judged_by if isinstance(judged_by, str) else "")
+    done = Rescanned(
+        known,
+        report,
+        check_version(vault, actor, model),
+        judged_by if isinstance(judged_by, str) else "",
+    )
+    if not done.is_sound:
+        _record_findings(vault, actor, done)
+    return done
 
 
-def _record_findings(vault: Vault, actor: str, model: ModelId, report: Report) -> None:
-    worst = report.matches[0]
+def _record_findings(vault: Vault, actor: str, done: Rescanned) -> None:
+    found = (*done.report.matches, *(each for each in done.packages if each.rule.severity in _GRAVE))
+    worst = found[0]
     record(
         vault,
         build_event(
@@ -87,13 +105,11 @@ def _record_findings(vault: Vault, actor: str, model: ModelId, report: Report) -
             moment(vault, read_authority(vault)),
             actor,
             Action.RESCAN,
-            str(model),
+            str(done.record.model),
             verdict="reject",
             reason=f"{worst.place}: {worst.message}",
             rules=RULES_VERSION,
-            scan=str(report.verdict),
-            findings=[
-                {"finding": each.fingerprint, "rule": each.rule.id} for each in report.matches[:MAX_RECORDED]
-            ],
+            scan=str(done.report.verdict),
+            findings=[{"finding": each.fingerprint, "rule": each.rule.id} for each in found[:MAX_RECORDED]],
         ),
     )
