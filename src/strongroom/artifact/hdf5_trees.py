@@ -28,7 +28,7 @@ def read_chunk_tree(file: Hdf5Bytes, address: int, rank: int) -> Iterator[tuple[
 
 def _walk(file: Hdf5Bytes, root: int, kind: int, key_bytes: int) -> Iterator[list[tuple[bytes, int]]]:
     """Yield key and child of each leaf. No address is visited twice, so that a walk ends."""
-    waiting, seen = [(root, -1)], set()
+    waiting, seen = [(root, -1)], set[int]()
     while waiting:
         address, expected = waiting.pop()
         if address in seen or len(seen) >= MAX_NODES:
@@ -96,7 +96,7 @@ class _NodeShape:
 def _walk_records(
     file: Hdf5Bytes, kind: int, shape: _NodeShape, root: tuple[int, int, int]
 ) -> Iterator[bytes]:
-    waiting, seen = [root], set()
+    waiting, seen = [root], set[int]()
     while waiting:
         address, count, level = waiting.pop()
         if address in seen or len(seen) >= MAX_NODES:

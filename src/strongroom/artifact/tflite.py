@@ -153,8 +153,8 @@ class _Reader:
             for part, width in ((0, 4), (1, 4), (2, 4), (3, 8)):
                 quantization.vector(part, width)
             quantization.table(5)
-        for part in tensor.tables(9):
-            part.require_known(3)
+        for variant in tensor.tables(9):
+            variant.require_known(3)
         sparsity = tensor.table(6)
         buffer = tensor.number(2, 4)
         if buffer >= len(self._buffer_sizes):
