@@ -13,6 +13,10 @@ from strongroom.serve.converter.layout import steps, unwrap
 Array = np.ndarray[Any, Any]
 
 
+_SELECTORS = ("RFE", "RFECV", "SelectFromModel", "SequentialFeatureSelector")
+"""They predict with what they selected by; as a model of their own they select."""
+
+
 class Task(StrEnum):
     """What a model is for; decides what its outputs are called and how they are compared."""
 
@@ -38,7 +42,7 @@ def find_task(model: Any) -> Task:
     if isinstance(declared, Task):
         return declared
     last = unwrap([*steps(unwrap(model))][-1])
-    if not hasattr(last, "predict"):
+    if not hasattr(last, "predict") or type(last).__name__ in _SELECTORS:
         if hasattr(last, "transform"):
             return Task.TRANSFORMATION
         raise InvalidError(
@@ -76,12 +80,14 @@ def values(model: Any, task: Task) -> Iterator[Method]:
     if task is Task.TRANSFORMATION:
         yield Method("output", model.transform)
         return
-    for output, name in (
+    asked = [
         ("probabilities", "predict_proba"),
         ("scores", "decision_function"),
         ("scores", "score_samples"),
-        ("distances", "transform"),
-    ):
+    ]
+    if task is Task.CLUSTERING:
+        asked.append(("distances", "transform"))
+    for output, name in asked:
         ask = _find(model, name)
         if ask is not None:
             yield Method(output, ask, is_probability=name == "predict_proba")
@@ -93,9 +99,10 @@ def ask(method: Method, rows: Any) -> Array | None:
     if hasattr(answer, "toarray"):
         answer = answer.toarray()
     if isinstance(answer, list):
-        shapes = {np.shape(part) for part in answer}
-        if len(shapes) != 1:
+        # One matrix for each of several outputs, side by side as in the ONNX form.
+        if not all(np.ndim(part) == 2 and len(part) == len(answer[0]) for part in answer):
             return None
+        answer = np.concatenate(answer, axis=1)
     array = np.asarray(answer)
     return array.reshape(-1, 1) if array.ndim == 1 else array
 

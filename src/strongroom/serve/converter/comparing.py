@@ -52,18 +52,27 @@ class Agreement:
     @classmethod
     def of(cls, converted: Array, original: Array, scores: Array | None, tie: float) -> "Agreement":
         """``scores``: the original's, whose best two are a tie if no more than ``tie`` apart."""
-        rows = len(original)
-        same = np.asarray(
-            [
-                _spell(one) == _spell(other)
-                for one, other in zip(_rows(converted), _rows(original), strict=True)
-            ]
+        apart = _apart(converted, original)
+        tied = apart & _ties(scores, len(original), tie)
+        counted = ~tied
+        first = np.flatnonzero(apart & counted)
+        return cls(
+            int(counted.sum()),
+            int((counted & ~apart).sum()),
+            int(tied.sum()),
+            int(first[0]) if len(first) else None,
         )
-        tied = _ties(scores, rows, tie) & ~same
-        counted = same[~tied]
-        apart = np.flatnonzero(~same & ~tied)
-        first = int(apart[0]) if len(apart) else None
-        return cls(len(counted), int(counted.sum()), int(tied.sum()), first)
+
+
+def differing_labels(converted: Array, original: Array, scores: Array | None, tie: float) -> Array:
+    """Return which rows have another label, without ties."""
+    apart = _apart(converted, original)
+    return np.asarray(apart & ~_ties(scores, len(original), tie))
+
+
+def _apart(converted: Array, original: Array) -> Array:
+    pairs = zip(_rows(converted), _rows(original), strict=True)
+    return np.asarray([_spell(one) != _spell(other) for one, other in pairs], bool)
 
 
 def align(converted: Array, original: Array) -> list[tuple[Array, int | None]]:

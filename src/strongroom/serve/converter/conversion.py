@@ -15,7 +15,7 @@ from strongroom import __version__
 from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
 from strongroom.serve.converter import allowed, answers, exporting, graph, layout, sampling
 from strongroom.serve.converter.answers import Method, Task
-from strongroom.serve.converter.comparing import Agreement, Difference, align
+from strongroom.serve.converter.comparing import Agreement, Difference, align, differing_labels
 from strongroom.serve.converter.engine import run_onnx
 from strongroom.serve.converter.layout import Kind, Layout
 from strongroom.serve.converter.originals import Original, read_original
@@ -30,7 +30,7 @@ MAX_RELATIVE_ERROR = 1e-4
 MAX_TOLD_GLOBALS = 256
 MAX_INPUT_ARRAYS = 4096
 _LIBRARIES = (
-    *("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy", "onnxmltools"),
+    *("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy"),
     *("xgboost", "xgboost-cpu", "lightgbm", "skops", "joblib", "pandas"),
 )
 
@@ -242,6 +242,11 @@ def _require_whole(measured: Measured, asked: Asked) -> None:
         raise InvalidError("converted: has no probabilities, and the original has")
 
 
+def _scores(asked: Asked) -> Array | None:
+    """What the label is the highest of."""
+    return next((array for method, array in asked.numbers), None)
+
+
 def _measure_label(measured: Measured, left: dict[str, Array], asked: Asked, rows: int, wish: Wish) -> None:
     assert asked.label is not None  # noqa: S101 - asked by the caller
     name = next(iter(left))
@@ -253,9 +258,8 @@ def _measure_label(measured: Measured, left: dict[str, Array], asked: Asked, row
         raise InvalidError(
             f"converted: its labels are of shape {list(answered.shape)}, not {list(asked.label.shape)}"
         )
-    scores = next((array for method, array in asked.numbers), None)
     tie = wish.max_error if wish.max_error is not None else MAX_PROBABILITY_ERROR
-    measured.agreement = Agreement.of(answered, asked.label, scores, tie)
+    measured.agreement = Agreement.of(answered, asked.label, _scores(asked), tie)
     graph.set_shape(measured.proto, name, answered.shape)
     graph.rename(measured.proto, name, "label")
     measured.outputs.append("label")
@@ -316,12 +320,7 @@ def _differing(model: Any, measured: Measured, sample: Sample, wish: Wish) -> in
     differing = np.zeros(sample.rows, bool)
     for name, array in answered.items():
         if name == "label" and asked.label is not None:
-            differing |= np.asarray(
-                [
-                    Agreement.of(array[row : row + 1], asked.label[row : row + 1], None, 0.0).share < 1
-                    for row in range(sample.rows)
-                ]
-            )
+            differing |= differing_labels(array, asked.label, _scores(asked), measured.bound(wish))
             continue
         for method, other in asked.numbers:
             aligned = align(array, other) if method.output == name else []
@@ -333,13 +332,13 @@ def _differing(model: Any, measured: Measured, sample: Sample, wish: Wish) -> in
 
 def _rows_beyond(converted: Array, original: Array, measured: Measured, wish: Wish) -> Array:
     rows = len(original)
-    beyond = np.zeros(rows, bool)
     one, other = converted.reshape(rows, -1).astype(float), original.reshape(rows, -1).astype(float)
-    scale = 1.0 if measured.is_probability else np.maximum(np.abs(other), np.sqrt(np.mean(other**2, axis=0)))
+    known = np.where(np.isfinite(other), other, 0.0)
+    scale = 1.0 if measured.is_probability else np.maximum(np.abs(known), np.sqrt(np.mean(known**2, axis=0)))
     with np.errstate(invalid="ignore"):
-        beyond |= ~(np.abs(one - other) <= measured.bound(wish) * scale).all(axis=1)
-    both = np.isnan(one).all(axis=1) & np.isnan(other).all(axis=1)
-    return np.asarray(beyond & ~both)
+        near = np.abs(one - other) <= measured.bound(wish) * scale
+    same = near | (one == other) | (np.isnan(one) & np.isnan(other))
+    return np.asarray(~same.all(axis=1))
 
 
 def _read_arrays(given: bytes) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""From a fitted estimator to an ONNX graph, by skl2onnx and the converters of onnxmltools."""
+"""From a fitted estimator to an ONNX graph, by skl2onnx and converters of our own for boosted trees."""
 
 import re
 import warnings
@@ -9,12 +9,15 @@ from skl2onnx import convert_sklearn, update_registered_converter
 from skl2onnx.common import data_types, exceptions
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
 )
 
 from strongroom.errors import InvalidError, shorten
-from strongroom.serve.converter import libraries
+from strongroom.serve.converter import libraries, tree_corrections
+from strongroom.serve.converter.boosted_nodes import converter_of
+from strongroom.serve.converter.histogram_trees import read_histogram
 from strongroom.serve.converter.layout import Kind, Layout, parts, steps, unwrap
+from strongroom.serve.converter.lightgbm_trees import read_lightgbm
+from strongroom.serve.converter.xgboost_trees import read_xgboost
 
 OPSET = 18
 ML_OPSET = 3
@@ -27,6 +30,11 @@ _PLAIN = ("LinearSVC", "RFE", "RFECV", "SelectFromModel")
 _CLASS = re.compile(r"<class '([\w.]+)'>")
 _TYPES: dict[Kind, Any] = {Kind.INTEGER: data_types.Int64TensorType, Kind.TEXT: data_types.StringTensorType}
 _NUMBERS = {np.float32: data_types.FloatTensorType, np.float64: data_types.DoubleTensorType}
+_BOOSTED = {
+    "xgboost": ("XGBClassifier", "XGBRFClassifier", "XGBRegressor", "XGBRFRegressor", "XGBRanker"),
+    "lightgbm": ("LGBMClassifier", "LGBMRegressor", "LGBMRanker"),
+    "sklearn.ensemble": ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor"),
+}
 _CLASSIFIER_OPTIONS = {"zipmap": [False, True, "columns"], "nocl": [True, False], "raw_scores": [True, False]}
 
 
@@ -50,7 +58,7 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
             f"original: skl2onnx has no converter for {_named(error)}",
             hint="docs/convert.md lists what can be converted, and what to use instead",
         ) from None
-    except MemoryError:
+    except (MemoryError, InvalidError):
         raise
     except Exception as error:
         first = str(error).strip().partition("\n")[0]
@@ -62,30 +70,26 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
 
 def register() -> None:
     """Teach skl2onnx the estimators of XGBoost and LightGBM, so that they work inside pipelines too."""
-    xgboost, lightgbm = libraries.find("xgboost"), libraries.find("lightgbm")
-    if xgboost is not None and libraries.find("onnxmltools.convert.xgboost") is not None:
-        from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+    tree_corrections.correct()
+    for library, read in (
+        ("xgboost", read_xgboost),
+        ("lightgbm", read_lightgbm),
+        ("sklearn.ensemble", read_histogram),
+    ):
+        module = libraries.find(library)
+        for name in _BOOSTED[library] if module is not None else ():
+            classifies = name.endswith("Classifier")
+            shapes = calculate_linear_classifier_output_shapes if classifies else _set_regression_shape
+            options = _CLASSIFIER_OPTIONS if classifies else None
+            update_registered_converter(
+                getattr(module, name), f"Strongroom{name}", shapes, converter_of(read), options=options
+            )
 
-        _register(xgboost, "XGB", convert_xgboost, ("XGBClassifier", "XGBRFClassifier"))
-        _register(xgboost, "XGB", convert_xgboost, ("XGBRegressor", "XGBRFRegressor", "XGBRanker"))
-    if lightgbm is not None and libraries.find("onnxmltools.convert.lightgbm") is not None:
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
 
-        _register(lightgbm, "Lgbm", convert_lightgbm, ("LGBMClassifier", "LGBMRegressor", "LGBMRanker"))
-
-
-def _register(module: Any, prefix: str, convert: Any, names: tuple[str, ...]) -> None:
-    for name in names:
-        classifies = name.endswith("Classifier")
-        update_registered_converter(
-            getattr(module, name),
-            f"{prefix}{name}",
-            calculate_linear_classifier_output_shapes
-            if classifies
-            else calculate_linear_regressor_output_shapes,
-            convert,
-            options=_CLASSIFIER_OPTIONS if classifies else {"split": None} if prefix == "Lgbm" else None,
-        )
+def _set_regression_shape(operator: Any) -> None:
+    """One column for each target; known only once the model is taken apart, so left free."""
+    rows = operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = data_types.FloatTensorType([rows, None])
 
 
 def _initial_types(layout: Layout, number: type[np.floating[Any]]) -> list[tuple[str, Any]]:

@@ -32,10 +32,23 @@ def outputs(model: Any) -> list[str]:
 
 
 def keep_tensors(model: Any) -> None:
-    """Leave out sequences and maps: no answer can hold them."""
+    """Put sequences of matrices side by side, and leave out maps: no answer can hold either."""
+    for output in model.graph.output:
+        if output.type.WhichOneof("value") == "sequence_type":
+            inner = output.type.sequence_type.elem_type
+            if inner.WhichOneof("value") == "tensor_type":
+                _join(model, output, inner.tensor_type.elem_type)
     kept = [output for output in model.graph.output if output.type.WhichOneof("value") in _TENSORS]
     del model.graph.output[:]
     model.graph.output.extend(kept)
+
+
+def _join(model: Any, output: Any, element: int) -> None:
+    name = output.name
+    parts = _unused(model, f"{name}_parts")
+    _rename(model.graph, name, parts)
+    output.CopyFrom(helper.make_tensor_value_info(name, element, [None, None]))
+    model.graph.node.append(helper.make_node("ConcatFromSequence", [parts], [name], axis=1))
 
 
 def keep(model: Any, names: Iterable[str]) -> None:

@@ -14,7 +14,8 @@ from strongroom.serve.converter.layout import steps, unwrap
 MAX_TREES = 200
 MAX_POINTS = 4096
 """Per feature; enough to sample around, however large the forest."""
-_SPLIT = re.compile(r"\[f?(\w+)<([-+0-9.eE]+)\]")
+_SPLIT = re.compile(r"\[([^<>\]\n]{1,256})<([-+0-9.eE]+)\]")
+_SPLIT_SET = re.compile(r"\[([^:\]\n]{1,256}):\{([0-9,]*)\}\]")
 _LEARNED_ROWS = ("cluster_centers_", "support_vectors_", "_fit_X", "means_", "theta_", "X_train_", "X_fit_")
 _PARTS = (
     "estimators_",
@@ -33,6 +34,7 @@ class Hints:
 
     def __init__(self, features: int) -> None:
         self.points: list[list[float]] = [[] for _ in range(features)]
+        self.categories: dict[int, set[int]] = {}
         self.centre = np.zeros(features)
         self.width = np.ones(features)
 
@@ -44,6 +46,10 @@ class Hints:
         """Half around the thresholds, half from the whole range that they span."""
         drawn = self.centre + self.width * random.standard_normal((rows, len(self.points)))
         for feature, points in enumerate(self.points):
+            if feature in self.categories:
+                named = sorted(self.categories[feature])
+                drawn[:, feature] = random.choice([*named, named[-1] + 1], rows)
+                continue
             if not points:
                 continue
             known = np.asarray(points)
@@ -60,11 +66,14 @@ def read_hints(model: Any, features: int) -> Hints:
     hints = Hints(features)
     for part in _parts(unwrap(model), depth=4):
         _read_scale(part, hints)
-        for feature, threshold in _thresholds(part):
+        for feature, threshold in _known_thresholds(part):
             if 0 <= feature < features and np.isfinite(threshold):
                 points = hints.points[feature]
                 if len(points) < MAX_POINTS:
                     points.append(threshold)
+        for feature, named in _known_categories(part):
+            if 0 <= feature < features:
+                hints.categories.setdefault(feature, {0}).update(named[:MAX_POINTS])
     return hints
 
 
@@ -111,6 +120,42 @@ def _fits(values: Any, count: int) -> bool:
     return bool(np.isfinite(values).all())
 
 
+def _known_thresholds(part: Any) -> list[tuple[int, float]]:
+    """None of what was never fitted, as the template that an ensemble keeps."""
+    try:
+        return list(_thresholds(part))
+    except MemoryError:
+        raise
+    except Exception:
+        return []
+
+
+def _known_categories(part: Any) -> list[tuple[int, list[int]]]:
+    module = type(part).__module__
+    try:
+        if module.startswith("xgboost"):
+            booster = part.get_booster() if hasattr(part, "get_booster") else part
+            return [
+                (_feature(name, booster), [int(item) for item in listed.split(",") if item])
+                for tree in booster.get_dump()[:MAX_TREES]
+                for name, listed in _SPLIT_SET.findall(tree)
+            ]
+        if module.startswith("lightgbm"):
+            return [
+                (
+                    int(node["split_feature"]),
+                    [int(item) for item in str(node["threshold"]).split("||") if item],
+                )
+                for node in _lightgbm_splits(part)
+                if node["decision_type"] == "=="
+            ]
+    except MemoryError:
+        raise
+    except Exception:
+        return []
+    return []
+
+
 def _thresholds(part: Any) -> Iterator[tuple[int, float]]:
     tree = getattr(part, "tree_", None)
     if tree is not None:
@@ -129,21 +174,31 @@ def _thresholds(part: Any) -> Iterator[tuple[int, float]]:
 
 def _of_xgboost(part: Any) -> Iterator[tuple[int, float]]:
     booster = part.get_booster() if hasattr(part, "get_booster") else part
-    names = {name: index for index, name in enumerate(booster.feature_names or [])}
     for tree in booster.get_dump()[:MAX_TREES]:
         for name, threshold in _SPLIT.findall(tree):
-            yield (
-                names.get(name, names.get(f"f{name}", int(name) if name.isdigit() else -1)),
-                float(threshold),
-            )
+            yield _feature(name, booster), float(threshold)
+
+
+def _feature(name: str, booster: Any) -> int:
+    """Its place; a name that looks like a number may be one, if features have no names."""
+    names = booster.feature_names or []
+    if name in names:
+        return int(names.index(name))
+    bare = name.removeprefix("f")
+    return int(bare) if bare.isdigit() and not names else -1
 
 
 def _of_lightgbm(part: Any) -> Iterator[tuple[int, float]]:
+    for node in _lightgbm_splits(part):
+        if isinstance(node["threshold"], float | int):
+            yield int(node["split_feature"]), float(node["threshold"])
+
+
+def _lightgbm_splits(part: Any) -> Iterator[dict[str, Any]]:
     booster = getattr(part, "booster_", part)
     waiting = [tree["tree_structure"] for tree in booster.dump_model(num_iteration=MAX_TREES)["tree_info"]]
     while waiting:
         node = waiting.pop()
         if "split_feature" in node:
-            if isinstance(node["threshold"], float | int):
-                yield int(node["split_feature"]), float(node["threshold"])
+            yield node
             waiting += [node["left_child"], node["right_child"]]

@@ -24,16 +24,13 @@ _SETTINGS = {
     "PYTHON_SCIPY_LAZY": "0",
 }
 _REQUIRED = ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib")
-_OPTIONAL = (
-    *("pandas", "xgboost", "lightgbm", "onnxmltools.convert.xgboost", "onnxmltools.convert.lightgbm"),
-    *("skops.io", "lz4.frame"),
-)
+_OPTIONAL = ("pandas", "xgboost", "lightgbm", "skops.io", "lz4.frame")
 _STANDARD = (
     *("bz2", "gzip", "lzma", "zlib", "zipfile", "json", "decimal", "fractions", "datetime", "uuid", "queue"),
     *("encodings.idna", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_16", "ast"),
     *("multiprocessing.pool", "multiprocessing.dummy", "concurrent.futures.thread", "unicodedata", "copyreg"),
 )
-_WHOLE = ("sklearn", "skl2onnx", "onnxmltools.convert.xgboost", "onnxmltools.convert.lightgbm", "skops.io")
+_WHOLE = ("sklearn", "skl2onnx", "skops.io")
 _WHOLE_SCIPY = ("special", "sparse", "linalg", "spatial", "stats", "optimize", "interpolate", "ndimage")
 _LEFT_OUT = (".tests", ".testing", "conftest", "._build_utils", ".setup", ".array_api_compat", ".test_")
 

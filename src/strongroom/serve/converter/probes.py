@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from strongroom.serve.converter.hints import read_hints
+from strongroom.serve.converter.hints import Hints, read_hints
 from strongroom.serve.converter.layout import Kind, unwrap
 from strongroom.serve.converter.sampling import SEED, Sample
 
@@ -39,7 +39,7 @@ def probe(model: Any, sample: Sample, differing: Callable[[Sample], int | None])
         tried.append(("missing-values", _with_missing(sample.only(slice(rows)), random)))
     hints = read_hints(unwrap(model), len(layout.columns))
     if hints.thresholds:
-        tried.append(("at-thresholds", _at_thresholds(sample.only(slice(rows)), hints.points, random)))
+        tried.append(("at-thresholds", _at_thresholds(sample.only(slice(rows)), hints, random)))
     found = []
     for name, changed in tried:
         count = differing(changed)
@@ -66,9 +66,9 @@ def _with_missing(sample: Sample, random: np.random.Generator) -> Sample:
     return sample.replaced(changed)
 
 
-def _at_thresholds(sample: Sample, points: list[list[float]], random: np.random.Generator) -> Sample:
-    changed = {}
-    for column, known in zip(sample.layout.columns, points, strict=True):
-        if known:
+def _at_thresholds(sample: Sample, hints: Hints, random: np.random.Generator) -> Sample:
+    changed, categories = {}, hints.categories
+    for index, (column, known) in enumerate(zip(sample.layout.columns, hints.points, strict=True)):
+        if known and index not in categories:
             changed[column.name] = random.choice(np.asarray(known), sample.rows).astype(np.float32)
     return sample.replaced(changed)

@@ -17,8 +17,12 @@ from strongroom.serve.worker import locks, namespaces, process, seccomp
 from strongroom.serve.worker.layers import Layers, apply
 
 
-def run(control_fd: int, names: str) -> int:
-    """Convert what comes over the inherited control channel; returns the exit code."""
+def run(control_fd: int, names: str, *, many: bool = False) -> int:
+    """Convert what comes over the inherited control channel; returns the exit code.
+
+    ``many``: one original after another in the same process, for tests; whatever comes from outside gets a
+    process of its own.
+    """
     layers: Layers = {}
     namespaces.restore_signals()
     apply(layers, "descriptors", lambda: _keep_only(control_fd))
@@ -31,7 +35,8 @@ def run(control_fd: int, names: str) -> int:
         apply(layers, "environment", process.wipe_environment)
         used = locks.before_loading(layers, control_fd, is_parent_alive, seccomp.Stage.CONVERTING)
         control.send(channel, {"kind": "locked", "layers": layers})
-        _serve(channel, converter, used)
+        while _serve(channel, converter, used) and many:
+            pass
     except OutageError:
         pass  # the supervisor has gone
     except StrongroomError as error:
@@ -54,10 +59,11 @@ def _load_converter(names: str) -> Any:
     return conversion
 
 
-def _serve(channel: socket.socket, converter: Any, used_bytes: int) -> None:
+def _serve(channel: socket.socket, converter: Any, used_bytes: int) -> bool:
+    """Answer one message; False when the supervisor has hung up."""
     received = control.receive(channel)
     if received is None:
-        return
+        return False
     message, descriptors = received
     try:
         control.send(channel, {"kind": "converted", **_convert(converter, message, descriptors, used_bytes)})
@@ -71,6 +77,10 @@ def _serve(channel: socket.socket, converter: Any, used_bytes: int) -> None:
         _fail(channel, RejectedError("original: is nested too deeply"))
     except Exception as error:
         _fail(channel, RejectedError(f"original: fails with {type(error).__name__}: {shorten(error, 200)}"))
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return True
 
 
 def _convert(
