@@ -57,7 +57,11 @@ _ENVIRONMENT = frozenset({"env", "oc.env", "ENV", "environ", "getenv", "secret",
 _RUNNING = frozenset(
     {"eval", "python", "exec", "shell", "cmd", "import", "oc.create", "oc.decode", "file", "script"}
 )
-_MONAI = re.compile(r"\$\s{0,8}(?:import\b|from\b|[A-Za-z_@'\"\[(][^\n]{0,200}?[(\[@])")
+_MONAI = re.compile(
+    r"\$\s{0,8}(?:import\b|from\b|@|\[|__|[A-Za-z_]\w{0,60}(?:\.\w{1,60}){1,8}\s{0,4}\("
+    r"|(?:exec|eval|open|compile|getattr|print|exit|quit|input|breakpoint|globals|vars|type|map|list|dict|lambda)\b)"
+)
+"""What MONAI runs as Python. `$name(...)` alone is a function of JSONata as well."""
 _LOGGING_CALL = re.compile(r"\b[A-Za-z_]\w*\s{0,8}\(")
 _TEMPLATES = ("chat_template", "tool_template")
 _IN_TEMPLATES = re.compile(r"chat_template[.\[]")

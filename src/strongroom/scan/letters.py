@@ -38,10 +38,10 @@ _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 
 
-def scan_letters(scan: Scan, text: str, place: Place) -> None:
-    """Report marks of direction, and runs of letters that nobody sees."""
+def scan_letters(scan: Scan, text: str, place: Place, *, is_prose: bool = False) -> None:
+    """Report marks of direction, and letters that nobody sees; names of people may need such in prose."""
     turned = _TURNING.search(text)
-    if turned is not None:
+    if turned is not None and not is_prose:
         line = text.count("\n", 0, turned.start()) + 1
         scan.add(DIRECTION, place.named(f"line {line}"), f"holds U+{ord(turned.group()):04X}")
     count = len(_INVISIBLE.findall(text.removeprefix("\ufeff")))

@@ -67,7 +67,7 @@ def scan_text(scan: Scan, content: Content) -> None:
     if document is not None:
         _judge(scan, content, document, text if content.extension != "json" else "")
     else:
-        scan_letters(scan, text, place)
+        scan_letters(scan, text, place, is_prose=True)
         scan.text(text, place)
         _triton(scan, content, text)
         if content.extension in ("pbtxt", "textproto", "prototxt"):

@@ -119,6 +119,7 @@ HOSTILE: dict[str, tuple[str, Any, str]] = {
     "a resolver that creates": ("config.json", {"p": "${oc.create:{a:1}}"}, "config-runs-expression"),
     "MONAI": ("inference.json", {"imports": ["$import os"]}, "config-runs-expression"),
     "MONAI call": ("inference.json", {"run": ["$__import__('os').system('id')"]}, "config-runs-expression"),
+    "MONAI module": ("inference.json", {"device": "$os.system('id')"}, "config-runs-expression"),
     "jsonpickle": ("model.json", {"py/object": "os.system"}, "config-serialised-object"),
     "jsonpickle reduce": (
         "model.json",
@@ -300,6 +301,16 @@ def test_templates_without_end_are_refused() -> None:
     template = "x" * 60_000
     value = {"entries": [{"chat_template": template + str(number)} for number in range(5)]}
     assert "file-malformed" in refused(scan_files({"config.json": json.dumps(value)}).matches)
+
+
+def test_functions_of_jsonata_and_prices_pass() -> None:
+    value = {
+        "a": "$lowercase(Name)",
+        "b": "$1,000 (or more)",
+        "c": "$HOME/models",
+        "d": "$split(a.b, 'x')[0]",
+    }
+    assert scan_files({"config.json": json.dumps(value)}).matches == ()
 
 
 def test_encoded_picture_is_no_finding() -> None:
