@@ -513,8 +513,8 @@ class Machine:
 
     def inst(self) -> None:
         module, name = self._names()
-        items = self._pop_mark()
         callee = self._judge.find(module, name, self._at)
+        items = self._pop_mark()
         self._called(self._judge.call(callee, self._tuple_of(items), None, self._at))
 
     def obj(self) -> None:
