@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt bench dev lock clean
+.PHONY: help demo test check lint fmt bench fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv-bench/.ready
+FUZZ_READY := .venv-fuzz/.ready
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -37,6 +38,9 @@ bench: $(READY) $(BENCH_READY) ## sealing and serving against other tools, as ta
 	@$(BIN)/python bench/seal.py
 	@$(BIN)/python bench/gateway.py
 
+fuzz: $(READY) $(FUZZ_READY) ## look for inputs that break a parser of the scan; MINUTES=30 TARGETS="pickle yaml"
+	@.venv-fuzz/bin/python -m bench.fuzz --minutes $(or $(MINUTES),30) $(TARGETS)
+
 dev: $(READY) ## the environment in .venv, from the hash-pinned lock; instant when it is up to date
 	@echo "ready: source $(BIN)/activate"
 
@@ -44,7 +48,7 @@ lock: $(READY) ## write the locks anew, keeping versions where possible (scripts
 	@scripts/lock
 
 clean: ## remove everything that is not in the repository, environments included
-	rm -rf .venv .venv-bench .demo build dist src/*.egg-info .coverage .coverage.* \
+	rm -rf .venv .venv-bench .venv-fuzz .fuzz .demo build dist src/*.egg-info .coverage .coverage.* \
 	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -57,4 +61,12 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment
 $(BENCH_READY): requirements-bench.lock bench/requirements.in scripts/make_environment
 	@PYTHON="$(PYTHON)" scripts/make_environment .venv-bench requirements-bench.lock
 	@.venv-bench/bin/python -m pip install --quiet "$$(grep '^torch==' bench/requirements.in)"
+	@touch $@
+
+# The fuzzer alone; all else is taken from .venv, so that what is fuzzed is what is tested.
+$(FUZZ_READY): requirements-fuzz.lock $(READY) scripts/make_environment
+	@PYTHON="$(PYTHON)" scripts/make_environment .venv-fuzz requirements-fuzz.lock
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	    > "$$(.venv-fuzz/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/strongroom.pth"
+	@echo "$$PWD/src" >> "$$(.venv-fuzz/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/strongroom.pth"
 	@touch $@
