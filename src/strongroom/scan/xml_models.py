@@ -124,8 +124,12 @@ RULES = (
 _WEIGHTS = frozenset({Format.UNKNOWN, Format.EMPTY, Format.TEXT, Format.JSON})
 _DATA_ROOTS = frozenset({"annotation", "annotations", "opencv_storage"})
 """XML that holds numbers and names only: labels of pictures, and matrices as OpenCV keeps them."""
-_CODE = re.compile(r"[{}`;<>|\\$]|\w\(|\b(?:script|javascript|groovy|eval|exec)\b", re.IGNORECASE)
-"""What notes do not have, and every language has something of."""
+_CODE = re.compile(
+    r"[{}`<>|\\$;]|\w\((?!s\))|\w\s{1,8}\(\s{0,8}[\"']|\]\s{0,8}\(|\b(?:java)?script\b|\bgroovy\b"
+    r"|^[ \t]{0,64}(?:import|from)[ \t]{1,8}[\w.]{1,256}(?:[ \t]{1,8}import\b.{0,256})?[ \t]{0,8}$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""What notes do not have, and every language has something of: calls, blocks, pipes, imports."""
 _BATCH_CHARS = 64 * 1024
 
 
@@ -204,9 +208,9 @@ def _batches(model: PmmlModel) -> list[tuple[int, str]]:
 
 def _judge_weights(scan: Scan, content: Content, model: OpenvinoModel) -> None:
     """The weights lie in a file of the same name; claim it."""
-    stem, dot, _ = content.place.path.rpartition(".")
-    path = f"{stem}.bin" if dot else f"{content.place.path}.bin"
-    if content.place.members or path not in scan.entries:
+    stem, dot, _ = content.path.rpartition(".")
+    path = f"{stem}.bin" if dot else f"{content.path}.bin"
+    if path not in scan.entries:
         if model.constants:
             scan.add(
                 OPENVINO_MISSING, content.place, f"its weights are in {shorten(path)}, which is not here"
