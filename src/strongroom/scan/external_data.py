@@ -83,12 +83,12 @@ def _find_path(scan: Scan, content: Content, data: ExternalData) -> str:
     except RejectedError:
         scan.add(OUTSIDE, place, f"its data is in {shorten(data.location)}")
         return ""
-    folder = content.place.path.rpartition("/")[0]
+    folder = content.path.rpartition("/")[0]
     path = f"{folder}/{location}" if folder else location
-    if content.place.members or path not in scan.entries:
+    if path not in scan.entries:
         scan.add(MISSING, place, f"its data is in {shorten(location)}, which is not here")
         return ""
-    if path == content.place.path:
+    if path == content.path:
         scan.add(OVERLAP, place, "its data is the model's own file")
         return ""
     if data.offset + data.size_bytes > scan.entries[path][1]:

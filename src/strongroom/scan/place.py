@@ -25,6 +25,12 @@ class Place:
         """Return the place of a member of this container."""
         return replace(self, members=(*self.members, member[:MAX_NAME_CHARS]), offset=None, name="")
 
+    def sibling(self, path: str) -> Self:
+        """Return the place of another file of the same upload, or of the same archive."""
+        if not self.members:
+            return replace(self, path=path, offset=None, name="")
+        return replace(self, members=(*self.members[:-1], path[:MAX_NAME_CHARS]), offset=None, name="")
+
     def at(self, offset: int) -> Self:
         return replace(self, offset=offset)
 

@@ -1,6 +1,7 @@
 """One scan: what it may cost, what it has found, and how it goes down into containers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from strongroom.artifact.formats import Format, identify
@@ -32,10 +33,14 @@ class Content:
     place: Place
 
     @property
+    def path(self) -> str:
+        """Its name in the upload, or in the innermost archive: its key in `Scan.entries`."""
+        return self.place.members[-1] if self.place.members else self.place.path
+
+    @property
     def name(self) -> str:
         """The last part of the innermost path, as its author wrote it."""
-        full = self.place.members[-1] if self.place.members else self.place.path
-        return full.replace("\\", "/").rpartition("/")[2]
+        return self.path.replace("\\", "/").rpartition("/")[2]
 
     @property
     def extension(self) -> str:
@@ -83,7 +88,7 @@ class Scan:
     """Collects what scanners see. One for all the files of an upload, so that limits are over all of it."""
 
     entries: Mapping[str, Source]
-    """All files of the upload by path, for what refers from one to another."""
+    """All files of the upload, or of the archive that is looked at now, for what refers to another."""
     judge: Judge
     """Looks at content of a known format; see `scan.upload`."""
     judge_text: TextJudge
@@ -146,6 +151,19 @@ class Scan:
         self._unpacked_bytes += size_bytes
         if self._unpacked_bytes > MAX_UNPACKED_BYTES:
             raise RejectedError(f"unpacks to more than {MAX_UNPACKED_BYTES} bytes in all")
+
+    @contextmanager
+    def within(self, entries: Mapping[str, Source]) -> Iterator[set[str]]:
+        """Look at the files of an archive: they know one another and nothing around it.
+
+        Yields those that a model among them has claimed so far.
+        """
+        around = self.entries, self.claimed
+        self.entries, self.claimed = entries, set()
+        try:
+            yield self.claimed
+        finally:
+            self.entries, self.claimed = around
 
     def claim(self, path: str) -> None:
         """Say that an entry without structure is weights of a model that was looked at."""

@@ -52,7 +52,8 @@ class _Siblings:
 
     def __init__(self, scan: Scan, content: Content) -> None:
         self._scan = scan
-        folder, slash, _ = content.place.path.rpartition("/")
+        self._place = content.place
+        folder, slash, _ = content.path.rpartition("/")
         self._folder = folder + slash
 
     def look(self) -> None:
@@ -65,7 +66,10 @@ class _Siblings:
         if path not in self._scan.entries:
             return None
         read_at, size_bytes = self._scan.entries[path]
-        return read_at, size_bytes, Place(path)
+        return read_at, size_bytes, self._place.sibling(path)
+
+    def _claim(self, place: Place) -> None:
+        self._scan.claim(place.members[-1] if place.members else place.path)
 
     def _keras_metadata(self) -> None:
         found = self._find("keras_metadata.pb")
@@ -74,13 +78,13 @@ class _Siblings:
         read_at, size_bytes, place = found
         for number, metadata in enumerate(read_keras_metadata(read_at, size_bytes)):
             _judge_metadata(self._scan, metadata, place.named(f"object {number}"))
-        self._scan.claim(place.path)
+        self._claim(place)
 
     def _fingerprint(self) -> None:
         found = self._find("fingerprint.pb")
         if found is not None:
             check_fingerprint(found[0], found[1])
-            self._scan.claim(found[2].path)
+            self._claim(found[2])
 
     def _variables(self) -> None:
         found = self._find(_VARIABLES + ".index")
@@ -94,7 +98,7 @@ class _Siblings:
             by_shard[entry.shard].append(entry)
         for shard, entries in by_shard.items():
             self._shard(f"{_VARIABLES}.data-{shard:05d}-of-{bundle.shards:05d}", entries)
-        self._scan.claim(found[2].path)
+        self._claim(found[2])
 
     def _shard(self, name: str, entries: list[BundleEntry]) -> None:
         found = self._find(name)
@@ -106,7 +110,7 @@ class _Siblings:
             small = entry.elements <= MAX_TEXT_TENSOR_ELEMENTS and entry.size_bytes <= MAX_TEXT_TENSOR_BYTES
             if entry.dtype == STRING and small and entry.key != _OBJECT_GRAPH:
                 self._texts(entry, read_at(entry.offset, entry.size_bytes), place.named(entry.key))
-        self._scan.claim(place.path)
+        self._claim(place)
 
     def _texts(self, entry: BundleEntry, data: bytes, place: Place) -> None:
         for value in parse_texts(data, entry.elements):

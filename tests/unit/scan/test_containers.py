@@ -19,6 +19,7 @@ from strongroom.scan.containers import descend_members, judge_member
 from strongroom.scan.place import Place
 from strongroom.scan.scan import MAX_DEPTH, Content, Scan
 from strongroom.scan.upload import Report, Verdict, judge
+from tests.models import external_data
 from tests.unit.artifact.archives import DEFLATED, Member, build
 from tests.unit.artifact.objects import Octets, some_bytes
 from tests.unit.scan.looking import rules, scan_files
@@ -165,3 +166,33 @@ def test_a_member_of_a_member_of_a_member_is_not_judged_beyond_the_bound() -> No
         place = place.enter("b")
     with pytest.raises(RejectedError, match="nested"):
         judge_member(own, Content(Octets(b"x").read_at, 1, place))
+
+
+def _tar(files: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(("name", "pack"), [("model.tar.gz", _tar), ("model.zip", zipped)])
+def test_model_whose_weights_lie_beside_it_in_an_archive(name: str, pack: Callable[..., bytes]) -> None:
+    files = {f"model/{path}": data for path, data in external_data().entries.items()}
+    report = scan_files({name: pack(files)})
+    assert report.verdict is Verdict.ACCEPTED, report.matches
+    weights = next(path for path in files if not path.endswith(".onnx"))
+    alone = scan_files({name: pack({path: files[path] for path in files if path != weights})})
+    assert alone.verdict is Verdict.REFUSED
+    stray = scan_files({name: pack({**files, "model/stray.bin": bytes(range(256)) * 4})})
+    assert [match.rule.id for match in stray.matches] == ["format-unknown"]
+
+
+def test_weights_beside_the_archive_are_not_those_in_it() -> None:
+    files = external_data().entries
+    weights = next(path for path in files if not path.endswith(".onnx"))
+    inside = {path: data for path, data in files.items() if path != weights}
+    report = scan_files({"model.zip": zipped(inside), weights: files[weights]})
+    assert report.verdict is Verdict.REFUSED
