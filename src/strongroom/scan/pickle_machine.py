@@ -50,7 +50,10 @@ class Budget:
 
 
 class Judge(Protocol):
-    """Says what names, calls and states come to. Raises nothing for what is merely forbidden."""
+    """Says what names, calls and states come to. Raises nothing for what is merely forbidden.
+
+    ``broke`` is for what no pickler writes and readers may yet get past: it refuses, and reading goes on.
+    """
 
     def find(self, module: str, name: str, offset: int) -> Global: ...
 
@@ -67,6 +70,8 @@ class Judge(Protocol):
     def persist(self, pid: object, offset: int) -> object: ...
 
     def extend(self, code: int, offset: int) -> object: ...
+
+    def broke(self, offset: int, message: str) -> None: ...
 
     def text(self, value: str | Long | bytes, offset: int) -> None: ...
 
@@ -194,20 +199,20 @@ class Machine:
         if version > HIGHEST_PROTOCOL:
             raise RejectedError(f"protocol {version} is unknown")
         if self._ops != 1:
-            raise RejectedError("the protocol is declared in the middle of the pickle")
+            self._judge.broke(self._at, "the protocol is declared in the middle of the pickle")
         self.protocol = version
 
     def frame(self) -> None:
         self.end_frame()
         size_bytes = int.from_bytes(self._tape.take(8), "little")
         if size_bytes > self._tape.remaining_bytes:
-            raise RejectedError("a frame is longer than the file")
+            self._judge.broke(self._at, "a frame is longer than the file")
         self._frame_end = self._tape.position + size_bytes
 
     def end_frame(self) -> None:
-        """Refuse a frame that does not end here: readers with and without frames would go different ways."""
+        """Report a frame that does not end here: readers with and without frames would go different ways."""
         if max(self._at, self._tape.position) < self._frame_end:
-            raise RejectedError("a frame does not end where its content does")
+            self._judge.broke(self._at, "a frame does not end where its content does")
 
     # constants -------------------------------------------------------------------------------------
 
@@ -352,7 +357,8 @@ class Machine:
 
     def _put(self, index: int) -> None:
         if not 0 <= index <= self._ops + MEMO_SLACK:
-            raise RejectedError("a memo index beyond what can have been stored")
+            self._judge.broke(self._at, "a memo index beyond what can have been stored")
+            return
         memo, value = self._memo, self._stack[-1]
         if index >= len(memo):
             memo += [Mark] * (index - len(memo) + 1)
@@ -499,7 +505,9 @@ class Machine:
     def stack_global(self) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(module, str) or not isinstance(name, str):
-            raise RejectedError("imports something under a name that is not written in the pickle")
+            self._judge.broke(self._at, "imports something under a name that is not written in the pickle")
+            self._push_new(Made(None))
+            return
         self._stack.append(self._judge.find(module, name, self._at))
 
     def _called(self, made: object) -> None:

@@ -49,6 +49,16 @@ def test_any_bytes_are_judged(data: bytes) -> None:
     matches(data, Format.SKOPS)
 
 
+EARLIER = frozenset(
+    {
+        "a line of the pickle does not end",
+        "refers to something that was not stored",
+        "a number that is none",
+    }
+)
+"""Why reading stops where one of the two readers of Python goes on. Such a pickle is refused all the same."""
+
+
 class _Stub:
     """Stands for whatever a pickle imports, and takes whatever it does with it."""
 
@@ -87,14 +97,14 @@ def _imports(data: bytes, kind: type[Any]) -> set[tuple[str, str]]:
 def test_whatever_python_imports_is_seen(codes: list[bytes]) -> None:
     data = b"".join(codes) + b"."
     reader = PickleReader(Scan({}, judge, lambda *_: None), Content(*source(data), Place("x")))
-    is_cut = False
     try:
         reader.read()
     except RejectedError as error:
-        is_cut = error.message == "a line of the pickle does not end"
+        if error.message in EARLIER:
+            return
     seen = set(reader.judge._names)
     assert _imports(data, pickle.Unpickler) <= seen
-    assert is_cut or _imports(data, pickle._Unpickler) <= seen  # takes the end of the file for that of a line
+    assert _imports(data, pickle._Unpickler) <= seen
 
 
 @pytest.mark.parametrize("path", SEEDS, ids=lambda path: path.name)
