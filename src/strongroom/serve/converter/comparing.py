@@ -75,6 +75,10 @@ def _apart(converted: Array, original: Array) -> Array:
     return np.asarray([_spell(one) != _spell(other) for one, other in pairs], bool)
 
 
+OUTPUTS_FIRST = -1
+"""In place of a column: the answer has one matrix for each output, which belong side by side."""
+
+
 def align(converted: Array, original: Array) -> list[tuple[Array, int | None]]:
     """Return the converted answer in the original's shape, and the column that was taken for it if any.
 
@@ -88,7 +92,14 @@ def align(converted: Array, original: Array) -> list[tuple[Array, int | None]]:
         return [(converted.reshape(original.shape), None)]
     if converted.ndim == 2 and converted.shape[1] == 2 and original.shape == (len(converted), 1):
         return [(converted[:, 1:], 1), (converted[:, :1], 0)]
+    if converted.ndim == 3 and converted.size == original.size and converted.shape[1] == len(original):
+        return [(side_by_side(converted), OUTPUTS_FIRST)]
     return []
+
+
+def side_by_side(matrices: Array) -> Array:
+    """Return one row a row of what is one matrix an output."""
+    return matrices.transpose(1, 0, 2).reshape(matrices.shape[1], -1)
 
 
 def _rows(values: Array) -> list[Any]:

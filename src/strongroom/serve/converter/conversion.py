@@ -15,7 +15,7 @@ from strongroom import __version__
 from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
 from strongroom.serve.converter import allowed, answers, exporting, graph, layout, sampling
 from strongroom.serve.converter.answers import Method, Task
-from strongroom.serve.converter.comparing import Agreement, Difference, align, differing_labels
+from strongroom.serve.converter.comparing import OUTPUTS_FIRST, Agreement, Difference, align, differing_labels
 from strongroom.serve.converter.engine import run_onnx
 from strongroom.serve.converter.layout import Kind, Layout
 from strongroom.serve.converter.originals import Original, read_original
@@ -295,6 +295,8 @@ def _measure_numbers(measured: Measured, left: dict[str, Array], asked: Asked) -
     del left[best.name]
     if best.column is None:
         graph.set_shape(measured.proto, best.name, best.shape)
+    elif best.column == OUTPUTS_FIRST:
+        graph.put_side_by_side(measured.proto, best.name, best.shape[0] * best.shape[2])
     else:
         graph.take_column(measured.proto, best.name, best.column)
     graph.rename(measured.proto, best.name, best.method.output)

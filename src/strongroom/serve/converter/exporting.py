@@ -2,11 +2,14 @@
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from skl2onnx import convert_sklearn, update_registered_converter
-from skl2onnx.common import data_types, exceptions
+from skl2onnx._supported_operators import sklearn_operator_name_map
+from skl2onnx.common import _registration, data_types, exceptions
 from skl2onnx.common.shape_calculator import (
     calculate_linear_classifier_output_shapes,
 )
@@ -25,8 +28,8 @@ INPUT = "input"
 _DEFAULT_WORDS = r"(?u)\b\w\w+\b"
 _WORDS = r"[\p{L}\p{N}_][\p{L}\p{N}_]+"
 """The same in RE2, whose ``\\w`` is ASCII only."""
-_PLAIN = ("LinearSVC", "RFE", "RFECV", "SelectFromModel")
-"""What has no zipmap to switch off."""
+_NEVER = "\0missing"
+"""A text that no request can hold: the engine refuses NUL."""
 _CLASS = re.compile(r"<class '([\w.]+)'>")
 _TYPES: dict[Kind, Any] = {Kind.INTEGER: data_types.Int64TensorType, Kind.TEXT: data_types.StringTensorType}
 _NUMBERS = {np.float32: data_types.FloatTensorType, np.float64: data_types.DoubleTensorType}
@@ -45,7 +48,7 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
         InvalidError: there is no converter for it, or the one there is cannot convert it.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _adapted(model):
             warnings.simplefilter("ignore")
             return convert_sklearn(
                 unwrap(model),
@@ -71,6 +74,8 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
 def register() -> None:
     """Teach skl2onnx the estimators of XGBoost and LightGBM, so that they work inside pipelines too."""
     tree_corrections.correct()
+    # Pipelines tell every classifier of zipmap, and this one refuses to hear of it.
+    _registration.get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [False, True]
     for library, read in (
         ("xgboost", read_xgboost),
         ("lightgbm", read_lightgbm),
@@ -100,17 +105,42 @@ def _initial_types(layout: Layout, number: type[np.floating[Any]]) -> list[tuple
 
 
 def _options(model: Any) -> dict[Any, Any]:
-    """Plain tensors for the classifier that ends the model; words as Python finds them."""
+    """Plain tensors for classifiers; words as Python finds them."""
     options: dict[Any, Any] = {}
     for part in parts(model):
         if type(part).__name__ in ("CountVectorizer", "TfidfVectorizer"):
             default = getattr(part, "analyzer", "") == "word" and part.token_pattern == _DEFAULT_WORDS
             # No other locale is there in a sandbox, which has no files to read it from.
             options[id(part)] = {"tokenexp": _WORDS if default else None, "locale": "C"}
-    last = [*steps(unwrap(model))][-1]
-    if _is_classifier(last) and type(last).__name__ not in _PLAIN:
-        options[id(last)] = {"zipmap": False}
+        elif _is_classifier(part):
+            options[id(part)] = {"zipmap": False} if _has_zipmap(part) else {}
     return options
+
+
+def _has_zipmap(part: Any) -> bool:
+    try:
+        allowed = _registration.get_converter(sklearn_operator_name_map[type(part)]).get_allowed_options()
+    except (KeyError, ValueError, AttributeError):
+        return False
+    return isinstance(allowed, dict) and "zipmap" in allowed
+
+
+@contextmanager
+def _adapted(model: Any) -> Iterator[None]:
+    """For the time of an export: what ONNX cannot say, said as nearly as it can."""
+    changed: list[tuple[Any, Any]] = []
+    for part in parts(model):
+        if type(part).__name__ == "SimpleImputer" and not isinstance(part.missing_values, str):
+            known = getattr(part, "statistics_", None)
+            if known is not None and known.dtype.kind in "OU":
+                # A text is never missing in ONNX, so nothing is to be put in its place.
+                changed.append((part, part.missing_values))
+                part.missing_values = _NEVER
+    try:
+        yield
+    finally:
+        for part, value in changed:
+            part.missing_values = value
 
 
 def _is_classifier(part: Any) -> bool:

@@ -79,6 +79,18 @@ def take_column(model: Any, name: str, column: int) -> None:
     model.graph.node.append(helper.make_node("Gather", [inner, index], [name], axis=1))
 
 
+def put_side_by_side(model: Any, name: str, columns: int) -> None:
+    """Make one matrix, a row a row, of an output that is one matrix for each of several things."""
+    inner, turned = _unused(model, f"{name}_apart"), _unused(model, f"{name}_turned")
+    shape = _unused(model, f"{name}_shape")
+    _rename(model.graph, name, inner)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([-1, columns], np.int64), shape))
+    output = next(output for output in model.graph.output if output.name == inner)
+    output.CopyFrom(helper.make_tensor_value_info(name, output.type.tensor_type.elem_type, [None, columns]))
+    model.graph.node.append(helper.make_node("Transpose", [inner], [turned], perm=[1, 0, 2]))
+    model.graph.node.append(helper.make_node("Reshape", [turned, shape], [name]))
+
+
 def set_shape(model: Any, name: str, shape: Iterable[int]) -> None:
     """Declare what was seen: rows are free, the rest is as it came out."""
     output = next(output for output in model.graph.output if output.name == name)

@@ -218,7 +218,7 @@ def _documents(column: Column, rows: int, random: np.random.Generator) -> Array:
             pool = known if known and random.random() < 0.8 else list(_NOISE)
             word = pool[int(random.integers(0, len(pool)))]
             words.append(word.upper() if word.isascii() and random.random() < 0.1 else word)
-        texts[row] = " ".join(words)
+        texts[row] = " ".join(" ".join(words).split())
     return texts
 
 
