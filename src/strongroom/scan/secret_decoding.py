@@ -39,6 +39,8 @@ _NOT_BASE64 = bytes(
     if char not in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-"
 )
 _MIN_WRAPPED_CHARS = 40
+_MIN_EVEN_LINES = 3
+"""So many of one length are one text; fewer may as well be two of their own."""
 _ZLIB_LEVELS = (b"\x01", b"\x5e", b"\x9c", b"\xda")
 _SEPARATOR = re.compile(rb"[/_-]")
 
@@ -130,17 +132,13 @@ class Decoder:
 
     def decode(self, data: bytes, runs: "array[int]") -> Iterator[Decoded]:
         """Yield what the runs of a text decode to, where that can be text or contain it."""
-        block_start, block_end = -1, -1
-        lines = 0
-        for start, end in zip(runs[::2], runs[1::2], strict=True):
-            if lines and end - start >= MIN_BASE64_CHARS and _is_wrap(data, block_end, start):
-                lines += 1
-            else:
-                yield from self._block(data, block_start, block_end, lines)
-                block_start, lines = start, int(end - start >= _MIN_WRAPPED_CHARS)
-            block_end = end
-            yield from self._run(data, start, end)
-        yield from self._block(data, block_start, block_end, lines)
+        first = 0
+        for index in range(2, len(runs), 2):
+            start, end = runs[index : index + 2]
+            if end - start < MIN_BASE64_CHARS or not _is_wrap(data, runs[index - 1], start):
+                yield from self._block(data, runs[first:index])
+                first = index
+        yield from self._block(data, runs[first:])
 
     def _run(self, data: bytes, start: int, end: int) -> Iterator[Decoded]:
         run = data[start:end]
@@ -162,16 +160,25 @@ class Decoder:
                     yield from found
                     break
 
-    def _block(self, data: bytes, start: int, end: int, lines: int) -> Iterator[Decoded]:
-        """Base64 that is wrapped into lines of one length and a last, shorter one."""
-        if lines < 1:
+    def _block(self, data: bytes, runs: "array[int]") -> Iterator[Decoded]:
+        """Runs with nothing but line ends between: base64 in lines of one length and a last, shorter one."""
+        if not runs:
             return
-        last = _LAST_LINE.match(data, end)
-        if last is None and lines == 1:
-            return
-        end = last.end() if last is not None else end
-        joined = data[start:end].replace(rb"\n", b"").replace(rb"\r", b"").translate(None, _NOT_BASE64)
-        yield from self._open(_decode(joined), "base64", start, end)
+        start, width = runs[0], runs[1] - runs[0]
+        lines = len(runs) // 2
+        last = _LAST_LINE.match(data, runs[-1])
+        if width >= _MIN_WRAPPED_CHARS and (last is not None or lines > 1):
+            end = last.end() if last is not None else runs[-1]
+            joined = data[start:end].replace(rb"\n", b"").replace(rb"\r", b"").translate(None, _NOT_BASE64)
+            yield from self._open(_decode(joined), "base64", start, end)
+            for begin, finish in _find_hex(joined):
+                yield from self._open(binascii.unhexlify(joined[begin:finish]), "hexadecimal", start, end)
+            if lines >= _MIN_EVEN_LINES and all(
+                runs[index + 1] - runs[index] == width for index in range(0, len(runs) - 2, 2)
+            ):
+                return
+        for index in range(0, len(runs), 2):
+            yield from self._run(data, *runs[index : index + 2])
 
     def _open(self, decoded: bytes, how: str, start: int, end: int) -> Iterator[Decoded]:
         """Inflate if compressed; nothing for what cannot hold a credential."""

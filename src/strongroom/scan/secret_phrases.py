@@ -130,7 +130,7 @@ PHRASES: tuple[Kind, ...] = (
         "Microsoft Teams webhook",
         "Microsoft Teams",
         "://",
-        _URL + rf"/webhook(?:b2)?/{UUID}@{UUID}/IncomingWebhook/({HEX}{{32}}/{UUID})",
+        _URL + rf"/webhook(?:b2)?/{UUID}(?:@{UUID})?/IncomingWebhook/({HEX}{{32}})",
     ),
     around(
         "power-automate-webhook",
@@ -211,6 +211,15 @@ PHRASES: tuple[Kind, ...] = (
 )
 
 SERVICES = (
+    named("crates-token", "crates.io token", "crates.io", r"cargo|crates", r"cio[A-Za-z0-9]{32}", 35),
+    named(
+        "telegram-token",
+        "Telegram bot token",
+        "Telegram's BotFather",
+        r"(?<![0-9a-z])[0-9]{8,10}:\Z",
+        r"[A-Za-z0-9_-]{35}",
+        35,
+    ),
     named(
         "google-service-account",
         "Google service account key",
@@ -413,7 +422,7 @@ PASSWORD_ASSIGNMENT = re.compile(
 PASSWORD_NEEDLES = (b"pass", b"pwd", b"secret", b"api")
 
 TOKEN_ASSIGNED = re.compile(
-    (r"(?<![a-z])(?:" + _NAMES + r"|(?<![a-z_-])token)" + _ASSIGN + r"(?:\\{0,3}[\"'`]){0,3}\Z").encode()
+    (r"(?<![a-z])(?:" + _NAMES + r"|token)" + _ASSIGN + r"(?:\\{0,3}[\"'`]){0,3}\Z").encode()
 )
 """What ends right before a long value, in lower case, where the value is a credential."""
 TOKEN_STEMS = re.compile(b"pass|pwd|secret|key|token|cred")
@@ -424,6 +433,8 @@ CONNECTION = re.compile(
 """In lower case, close before a password: a connection string of ODBC, ADO or JDBC."""
 
 _SEPARATORS = (b",", b"(", b")", b"[", b"]", b"{", b"}")
+_FEW_CHARS = 8
+_MANY_CHARS = 30
 _CALLED = re.compile(rb"pass|pwd|secret|key|token", re.IGNORECASE)
 _CLASSES = bytes(
     0 if chr(char).isupper() else 1 if chr(char).islower() else 2 if chr(char).isdigit() else 3
@@ -457,9 +468,11 @@ def is_assigned_password(value: bytes, follows: bytes) -> bool:
 
     ``follows`` is the character behind it: a quote, or for a bare value whatever ended it.
     """
-    if not is_password(value) or not has_letter_and_digit(value) or value.lower().startswith(_NOT_VALUES):
+    if not is_password(value) or value.lower().startswith(_NOT_VALUES):
         return False
-    if sum(value.count(char) for char in b"()[]{}<>|*") > 2:
+    if not has_letter_and_digit(value) and not _is_jumble_of_letters(value):
+        return False
+    if len(value) < _MANY_CHARS and sum(value.count(char) for char in b"()[]{}<>|*") > 2:
         return False
     if follows and follows in b"\"'`":
         return True
@@ -473,6 +486,11 @@ def is_assigned_token(value: bytes) -> bool:
         return False
     is_hex = len(value) >= 32 and not value.strip(b"0123456789abcdefABCDEF") and has_letter_and_digit(value)
     return is_hex or (is_mixed(value) and len(set(value)) * 2 > min(len(value), 24) and _is_jumbled(value))
+
+
+def _is_jumble_of_letters(value: bytes) -> bool:
+    is_both = value.lower() != value and value.upper() != value
+    return is_both and len(value) >= _FEW_CHARS and _is_jumbled(value)
 
 
 def _is_jumbled(value: bytes) -> bool:

@@ -11,6 +11,7 @@ import zlib
 from binascii import crc32
 from collections.abc import Callable
 from random import Random
+from textwrap import wrap
 
 HEX = "0123456789abcdef"
 WORD = string.ascii_letters + string.digits
@@ -260,6 +261,9 @@ CARRIERS: dict[str, Callable[[str, str], str]] = {
     "gzip": lambda name, secret: encode(gzip.compress(f"{name}={secret}\n".encode(), mtime=0)),
     "zlib": lambda name, secret: encode(zlib.compress(f"{name}={secret}\n".encode()), url=True),
     "hexadecimal": lambda name, secret: f"{name}={secret}\n".encode().hex(),
+    "hexadecimal-lines": lambda name, secret: "\n".join(
+        wrap(f"some text before it and then {name}={secret}\nand after it\n".encode().hex(), 60)
+    ),
     "utf-16": lambda name, secret: f"{name}={secret}\n".encode("utf-16-le").decode("latin-1"),
     "url-encoded": lambda name, secret: (
         f"q=1&{name}%3D" + "".join(f"%{ord(char):02X}" for char in secret) + "&z=2"
