@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -19,6 +19,7 @@ MAX_REQUIREMENT_CHARS = 4096
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _HASH = re.compile(r"\s--hash(?:=|\s)\s*(\S+)")
 _OPTION = re.compile(r"(--[a-z-]+|-[a-z])[=\s]*(.*)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://")
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _FRAGMENT_HASH = re.compile(r"[#&](sha256=[0-9A-Fa-f]{64})")
 _ELSEWHERE = ("-r", "--requirement", "-c", "--constraint")
@@ -149,5 +150,7 @@ def _repository_name(file_name: str) -> str:
 
 def _shown(path: str) -> str:
     """The file system of whoever wrote the list is nobody's business."""
-    scheme = urlsplit(path).scheme if "://" in path[:32] else ""
-    return "a file of the machine it was written on" if scheme in ("", "file") else describe_place(path)
+    match = _SCHEME.match(path)
+    if match is None or match[1].lower() == "file":
+        return "a file of the machine it was written on"
+    return describe_place(path)
