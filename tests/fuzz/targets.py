@@ -28,7 +28,7 @@ from strongroom.scan.report_json import report_to_json
 from strongroom.scan.report_page import report_to_html
 from strongroom.scan.sarif import report_to_sarif
 from strongroom.scan.scan import Content, Scan, Source
-from strongroom.scan.templates import scan_prompt, scan_template
+from strongroom.scan.templates import scan_prompt
 from strongroom.scan.upload import Report, Verdict, judge, judge_text, scan_upload
 from strongroom.scan.vulnerabilities import check_dependencies
 from tests.fuzz.pickle_names import names_asked_for
@@ -300,10 +300,12 @@ _add(
     weight=4,
 )
 _add("tflite", _as(Format.TFLITE, "model.tflite"), "tensorflow/*.tflite", weight=4)
-_add("xgboost_json", _as(Format.XGBOOST_JSON, "model.json"), "artifacts/xgb.json")
-_add("xgboost_ubj", _as(Format.XGBOOST_UBJ, "model.ubj"), "artifacts/xgb.ubj", weight=2)
-_add("lightgbm", _as(Format.LIGHTGBM, "model.txt"), "artifacts/lgb.txt")
-_add("xml", _named("model.xml", "model.pmml"), "artifacts/*.xml", "artifacts/*.pmml")
+_add("xgboost_json", _as(Format.XGBOOST_JSON, "model.json"), "artifacts/xgb.json", "trees/*.json")
+_add("xgboost_ubj", _as(Format.XGBOOST_UBJ, "model.ubj"), "artifacts/xgb.ubj", "trees/*.ubj", weight=2)
+_add("lightgbm", _as(Format.LIGHTGBM, "model.txt"), "artifacts/lgb.txt", "trees/*.txt")
+_add(
+    "xml", _named("model.xml", "model.pmml"), "artifacts/*.xml", "artifacts/*.pmml", "xml/*.xml", "xml/*.pmml"
+)
 _add("sentencepiece", _as(Format.SENTENCEPIECE, "tokenizer.model"), "beside/*.model")
 _add("image", _named("picture.png"), "beside/*.png", "beside/*.jpg", "beside/*.gif", "beside/*.webp")
 
@@ -332,12 +334,7 @@ def _text_scan(run: Callable[[Scan, str, Place], None]) -> Callable[[bytes], Non
     return target
 
 
-def _prompt(data: bytes) -> None:
-    _text_scan(scan_template)(data)
-    _text_scan(scan_prompt)(data)
-
-
-_add("template", _prompt, "texts/templates/*.jinja", weight=5)
+_add("template", _text_scan(scan_prompt), "texts/templates/*.jinja", weight=5)
 _add("yaml", _named("config.yaml"), "artifacts/*.yaml", weight=4)
 _add(
     "json",
