@@ -47,13 +47,10 @@ METHODS = frozenset(
 )
 """Methods of text, lists and mappings that give nothing but more of these."""
 
-LOOP = frozenset(
-    {
-        *("index", "index0", "revindex", "revindex0", "first", "last", "length", "depth", "depth0"),
-        *("previtem", "nextitem", "cycle", "changed"),
-    }
+ONLY_CALLED = frozenset(
+    {"namespace", "joiner", "cycler", "raise_exception", "strftime_now", "caller", "super", "range", "dict"}
 )
-"""What the variable `loop` has (jinja.palletsprojects.com, list of control structures)."""
+"""Functions of the engine are called and nothing else: as objects they lead to the engine's own globals."""
 
 FILTERS = frozenset(
     {
@@ -100,12 +97,21 @@ TESTS = frozenset(
     }
 )
 
-BY_ATTRIBUTE = frozenset({"map", "groupby", "sum", "sort", "unique", "min", "max"})
-"""Filters whose ``attribute=`` names what is read of each item, dots included."""
-BY_FIRST = frozenset({"selectattr", "rejectattr", "groupby"})
-"""Filters whose first argument does so."""
-BY_FILTER = frozenset({"map"})
-"""Filters whose first argument names another filter."""
+ATTRIBUTE_AT = {
+    "map": -1,
+    "sum": 0,
+    "groupby": 0,
+    "selectattr": 0,
+    "rejectattr": 0,
+    "join": 1,
+    "unique": 1,
+    "min": 1,
+    "max": 1,
+    "sort": 2,
+}
+"""Filters that read an attribute of each item: which argument names it, if not ``attribute=``."""
+MAPPED = FILTERS - {"map", "select", "reject", "selectattr", "rejectattr", "groupby", "format", "striptags"}
+"""Filters that `map` may apply: those that do not take names in their turn."""
 BY_TEST = {"select": 0, "reject": 0, "selectattr": 1, "rejectattr": 1}
 """Filters with an argument that names a test, and which."""
 LAZY = frozenset({"map", "select", "reject", "selectattr", "rejectattr", "unique", "batch", "slice"})

@@ -26,7 +26,7 @@ class Value:
     computed: bool = False
     """May be text that was put together from pieces which can spell anything."""
     lazy: bool = False
-    """May be a generator, whose printed form is nobody's text."""
+    """May be a generator, a view or a method, whose printed form holds letters that nobody wrote."""
     space: bool = False
     """May be a namespace object."""
 
@@ -44,7 +44,8 @@ class Value:
     @property
     def item(self) -> "Value":
         """What an item of this may be; of a literal that is one letter, of which an underscore is telling."""
-        return Value(self.items, self.items, self.computed or any("_" in text for text in self.texts))
+        telling = self.computed or any("_" in text for text in self.texts)
+        return Value(self.items, self.items, telling, False, self.space)
 
 
 DATA = Value()
@@ -118,8 +119,8 @@ def value_of(names: Names, node: nodes.Node | None) -> Value:
             return Value(frozenset({text}))
         case nodes.Name(name=name):
             return names.get(name, DATA)
-        case nodes.Getattr(node=of, attr=name):
-            return names.get(f".{name}", DATA) | value_of(names, of).item
+        case nodes.Getattr(node=of, attr=name) | nodes.Getitem(node=of, arg=nodes.Const(value=str() as name)):
+            return names.get(f".{name}", DATA) | value_of(names, of).item | Value(lazy="_" in name)
         case nodes.Getitem(arg=nodes.Slice()):
             return _cut(value_of(names, node.node))
         case nodes.Getitem(node=of):
@@ -143,10 +144,15 @@ def _of_parts(names: Names, node: nodes.Node | None) -> Value:
         case nodes.Dict():
             inside = _any(names, [part for pair in node.items for part in (pair.key, pair.value)])
             return Value(frozenset(), inside.texts | inside.items, inside.computed, inside.lazy, inside.space)
-        case nodes.BinExpr():
-            return _put_together(names, [node.left, node.right])
+        case nodes.Mod() | nodes.Add() | nodes.Mul():
+            left, right = value_of(names, node.left), value_of(names, node.right)
+            is_text = bool(left.texts or (right.texts and not isinstance(node, nodes.Mod)))
+            telling = any("_" in text for text in left.items | right.items)
+            return Value(
+                frozenset(), left.items | right.items, is_text or telling or left.computed or right.computed
+            )
         case nodes.Concat():
-            return _put_together(names, node.nodes)
+            return _COMPUTED
     return DATA
 
 
@@ -166,35 +172,38 @@ def _put_together(names: Names, parts: list[nodes.Expr]) -> Value:
     """Text from pieces can spell an internal only with an underscore from somewhere."""
     inside = _any(names, parts)
     telling = any("_" in text for text in inside.texts | inside.items)
-    return Value(frozenset(), inside.items, inside.computed or inside.lazy or telling)
+    return Value(frozenset(), inside.items, inside.computed or inside.lazy or inside.space or telling)
 
 
-_KEEPING = frozenset(
-    {"default", "d", "first", "last", "list", "reverse", "sort", "items", "safe", "dictsort", "random"}
-)
+_KEEPING = frozenset({"default", "d", "first", "last", "list", "sort", "safe", "dictsort", "random"})
 _COUNTING = frozenset({"length", "count", "int", "float", "abs", "round", "sum", "wordcount"})
+_DECODING = frozenset({"format", "striptags"})
+
+
+def _given(node: nodes.Filter | nodes.Call) -> list[nodes.Expr]:
+    return [*node.args, *(keyword.value for keyword in node.kwargs)]
 
 
 def _filtered(names: Names, node: nodes.Filter) -> Value:
-    of = value_of(names, node.node)
+    of, given = value_of(names, node.node), _any(names, _given(node))
     if node.name in _COUNTING:
         return DATA
-    if node.name in LAZY:
-        changed = node.name == "map" and any("_" in text for text in of.items)
-        return Value(frozenset(), of.items, of.item.computed or changed, True)
-    if node.name in _KEEPING:
-        inside = of | of.item | _any(names, node.args)
-        return Value(
-            inside.texts,
-            inside.items,
-            inside.computed or (node.name == "reverse" and of.item.computed),
-            of.lazy,
-        )
-    if node.name == "format":
+    if node.name in _DECODING:
         return _COMPUTED
-    return _put_together(names, [part for part in (node.node, *node.args) if part is not None])
+    if node.name in LAZY:
+        items = of.items | given.texts | given.items
+        changed = node.name == "map" and any("_" in text for text in of.items | given.texts)
+        return Value(frozenset(), items, of.item.computed or given.computed or changed, True)
+    if node.name in _KEEPING:
+        inside = of | of.item | given
+        return Value(inside.texts, inside.items, inside.computed, inside.lazy and node.name != "list")
+    if node.name in ("reverse", "items"):
+        return Value(of.texts, of.items, of.item.computed, True)
+    parts = [node.node] if node.node is not None else []
+    return _put_together(names, [*parts, *_given(node)])
 
 
+_VIEWS = frozenset({"items", "keys", "values"})
 _GIVING = frozenset({"get", "items", "keys", "values", "pop", "setdefault", "copy"})
 
 
@@ -209,8 +218,11 @@ def _called(names: Names, node: nodes.Call) -> Value:
             return Value(frozenset(), keys) | Value(
                 items=_any(names, [each.value for each in node.kwargs]).texts
             )
+        case nodes.Getattr(node=of, attr="format"):
+            return _COMPUTED
         case nodes.Getattr(node=of, attr=name) if name in _GIVING:
-            return value_of(names, of).item | _any(names, node.args[1:])
+            given = value_of(names, of).item | _any(names, node.args[1:])
+            return given | Value(items=given.texts, lazy=name in _VIEWS)
         case nodes.Getattr(node=of):
-            return _put_together(names, [of, *node.args])
+            return _put_together(names, [of, *_given(node)])
     return _COMPUTED  # a macro gives what it prints

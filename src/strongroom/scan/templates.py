@@ -150,6 +150,7 @@ _INERT = (
     *(nodes.Pair, nodes.Keyword, nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Getitem),
     *(nodes.Getattr, nodes.Slice, nodes.Concat, nodes.Compare, nodes.Operand, nodes.BinExpr, nodes.UnaryExpr),
 )
+_ASKING = ("defined", "undefined", "callable")
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
@@ -160,15 +161,19 @@ class _Walk:
     names: Names
     macros: frozenset[str]
     bound: set[str] = field(default_factory=set)
-    """Names of loops and of parameters, which hide what the server calls so."""
+    """Names of the loops and parameters around, which hide what the server calls so."""
+    joiners: set[str] = field(default_factory=set)
 
     def run(self, template: nodes.Template, parts: list[nodes.Node]) -> None:
-        for part in parts:
-            if isinstance(part, nodes.Macro):
-                self.bound |= {each.name for each in part.args}
-            elif isinstance(part, nodes.For):
-                targets = (part.target, *part.target.find_all(nodes.Name))
-                self.bound |= {each.name for each in targets if isinstance(each, nodes.Name)}
+        self.joiners = {
+            part.target.name
+            for part in parts
+            if isinstance(part, nodes.Assign)
+            and isinstance(part.target, nodes.Name)
+            and isinstance(part.node, nodes.Call)
+            and isinstance(part.node.node, nodes.Name)
+            and part.node.node.name in ("joiner", "cycler")
+        }
         self._visit(template)
         for line, excess in find_excess(template, parts):
             self.scan.add(EXCESS, self.place, f"line {line}: {excess}")
@@ -179,16 +184,20 @@ class _Walk:
         elif not isinstance(node, _INERT):
             self._add(NOT_ALLOWED, node, f"uses {type(node).__name__.lower()}")
         match node:
+            case nodes.For():
+                self._inside(node, _names_of(node.target), ("iter", "else_"))
+            case nodes.Macro() | nodes.CallBlock():
+                self._inside(node, {each.name for each in node.args}, ("defaults", "call"))
             case nodes.Call():
                 self._call(node)
-                return
-            case nodes.Test(node=nodes.Name(name=name)) if node.name in (
-                "defined",
-                "undefined",
-                "callable",
-            ) and not name.startswith("__"):
-                self._children(node, {"node"})  # whether the engine has a function is a fair question
-                return
+            case nodes.Test(node=nodes.Name(name=name)) if node.name in _ASKING and not name.startswith("__"):
+                self._children(node, ("node",))  # whether the engine has a function is a fair question
+            case _:
+                self._one(node)
+                self._children(node)
+
+    def _one(self, node: nodes.Node) -> None:
+        match node:
             case nodes.Name():
                 self._name(node)
             case nodes.Getattr():
@@ -201,9 +210,17 @@ class _Walk:
                 self._filter(node)
             case nodes.Test() if node.name not in known.TESTS:
                 self._add(NOT_ALLOWED, node, f"uses the test {shorten(node.name)}")
-        self._children(node)
 
-    def _children(self, node: nodes.Node, leave: frozenset[str] | set[str] = frozenset()) -> None:
+    def _inside(self, node: nodes.Node, bound: set[str], outside: tuple[str, ...]) -> None:
+        """Visit a node whose names hold within it, but not in its fields ``outside``."""
+        for child in node.iter_child_nodes(only=outside):
+            self._visit(child)
+        before = self.bound
+        self.bound = before | bound
+        self._children(node, outside)
+        self.bound = before
+
+    def _children(self, node: nodes.Node, leave: tuple[str, ...] = ()) -> None:
         for child in node.iter_child_nodes(exclude=leave or None):
             self._visit(child)
 
@@ -214,11 +231,8 @@ class _Walk:
         name = node.name
         if name.startswith("__") or (name in known.HOST_OBJECTS and name not in self.bound):
             self._add(REACHES_PYTHON, node, f"names {shorten(name)}")
-        elif node.ctx == "load" and name not in self.bound and self._is_function(name):
+        elif node.ctx == "load" and name not in self.bound and name in known.ONLY_CALLED | self.macros:
             self._add(NOT_ALLOWED, node, f"takes {shorten(name)} for something else than to call it")
-
-    def _is_function(self, name: str) -> bool:
-        return (name in known.FUNCTIONS and name not in self.names) or name in self.macros
 
     def _attribute(self, node: nodes.Node, name: str) -> None:
         if known.reaches_python(name):
@@ -231,7 +245,8 @@ class _Walk:
             self._attribute(node, node.arg.value)
         else:
             self._reads(node, node.arg)
-            if value_of(self.names, node.node).space or _is_loop(node.node):
+            base = value_of(self.names, node.node)
+            if base.space or base.lazy or _is_loop(node.node):
                 self._add(COMPUTED, node, "reads an object of the engine by a name it computes")
 
     @staticmethod
@@ -245,13 +260,13 @@ class _Walk:
         value = value_of(self.names, by)
         for text in sorted(value.texts):
             self._attribute(node, text)
-        if value.computed or value.lazy:
+        if value.computed:
             self._add(COMPUTED, node, "reads what it computes the name of")
 
     def _call(self, node: nodes.Call) -> None:
         match node.node:
             case nodes.Name(name=name):
-                if name not in known.FUNCTIONS | self.macros and not self._is_of_engine(name):
+                if name not in known.FUNCTIONS | self.macros | self.joiners | {"caller", "loop"}:
                     self._add(NOT_ALLOWED, node, f"calls {shorten(name)}")
                 if name.startswith("__") or name in known.HOST_OBJECTS:
                     self._name(node.node)
@@ -265,11 +280,7 @@ class _Walk:
             case _:
                 self._add(COMPUTED, node, "calls what it computes")
                 self._visit(node.node)
-        self._children(node, {"node"})
-
-    @staticmethod
-    def _is_of_engine(name: str) -> bool:
-        return name in ("caller", "loop")
+        self._children(node, ("node",))
 
     def _format(self, node: nodes.Node, of: nodes.Expr) -> None:
         """``'{0.__class__}'.format(x)`` reads attributes; a literal without dots and brackets does not."""
@@ -285,15 +296,13 @@ class _Walk:
             return
         if node.name not in known.FILTERS:
             self._add(NOT_ALLOWED, node, f"uses the filter {shorten(node.name)}")
-        if node.name in known.BY_ATTRIBUTE:
-            for keyword in node.kwargs:
-                if keyword.key == "attribute":
-                    self._reads_literally(node, keyword.value)
-        if node.name in known.BY_FIRST:
-            for by in node.args[:1]:
+        at = known.ATTRIBUTE_AT.get(node.name)
+        if at is not None:
+            named = [keyword.value for keyword in node.kwargs if keyword.key == "attribute"]
+            for by in (*named, *(node.args[at : at + 1] if at >= 0 else ())):
                 self._reads_literally(node, by)
-        if node.name in known.BY_FILTER:
-            self._named(node, node.args[:1], known.FILTERS)
+        if node.name == "map":
+            self._named(node, node.args[:1], known.MAPPED)
         at = known.BY_TEST.get(node.name)
         if at is not None:
             self._named(node, node.args[at : at + 1], known.TESTS)
@@ -312,6 +321,10 @@ class _Walk:
             if not isinstance(by, nodes.Const) or by.value not in allowed:
                 name = by.value if isinstance(by, nodes.Const) else "what it computes"
                 self._add(NOT_ALLOWED, node, f"{shorten(node.name)} applies {shorten(name)}")
+
+
+def _names_of(target: nodes.Node) -> set[str]:
+    return {each.name for each in (target, *target.find_all(nodes.Name)) if isinstance(each, nodes.Name)}
 
 
 def _is_loop(node: nodes.Node) -> bool:
