@@ -41,6 +41,7 @@ _NOT_BASE64 = bytes(
 _MIN_WRAPPED_CHARS = 40
 _MIN_EVEN_LINES = 3
 """So many of one length are one text; fewer may as well be two of their own."""
+_MAX_LINE_CHARS = 128
 _ZLIB_LEVELS = (b"\x01", b"\x5e", b"\x9c", b"\xda")
 _SEPARATOR = re.compile(rb"[/_-]")
 
@@ -173,9 +174,7 @@ class Decoder:
             yield from self._open(_decode(joined), "base64", start, end)
             for begin, finish in _find_hex(joined):
                 yield from self._open(binascii.unhexlify(joined[begin:finish]), "hexadecimal", start, end)
-            if lines >= _MIN_EVEN_LINES and all(
-                runs[index + 1] - runs[index] == width for index in range(0, len(runs) - 2, 2)
-            ):
+            if lines >= _MIN_EVEN_LINES and width <= _MAX_LINE_CHARS and _is_even(data, runs):
                 return
         for index in range(0, len(runs), 2):
             yield from self._run(data, *runs[index : index + 2])
@@ -213,6 +212,15 @@ def _starts(data: bytes, start: int, end: int) -> list[int]:
         if len(found) == MAX_STARTS:
             break
     return found
+
+
+def _is_even(data: bytes, runs: "array[int]") -> bool:
+    """Whether all lines but the last have one length and no padding: one text, not a list of several."""
+    width = runs[1] - runs[0]
+    return all(
+        runs[index + 1] - runs[index] == width and data[runs[index + 1] - 1 : runs[index + 1]] != b"="
+        for index in range(0, len(runs) - 2, 2)
+    )
 
 
 def _is_wrap(data: bytes, end: int, start: int) -> bool:

@@ -1,5 +1,6 @@
 """Planted credentials are found in every carrier, and none of them is ever shown."""
 
+import gzip
 from random import Random
 
 import pytest
@@ -9,7 +10,7 @@ from strongroom.scan.redaction import redact
 from strongroom.scan.scan import Scan
 from strongroom.scan.secret_search import search_text
 from strongroom.scan.secrets import RULES, judge_text
-from tests.unit.scan.credentials import CARRIERS, MARKED, MULTILINE, NAMED, Maker
+from tests.unit.scan.credentials import CARRIERS, MARKED, MULTILINE, NAMED, Maker, encode
 
 MIN_RECALL = 0.95
 MIN_KINDS = 45
@@ -81,3 +82,12 @@ def test_no_message_place_or_redacted_text_shows_a_secret(kind: str) -> None:
             assert secret[4:] not in shown, carrier
             assert secret[4:] not in clean, carrier
         assert not search_text(clean).hits, carrier
+
+
+@pytest.mark.parametrize("between", [" ", "\n", ",\n", '", "'])
+def test_of_several_encoded_values_in_a_row_each_is_read(between: str) -> None:
+    secret = MARKED["huggingface-token"](Random(5))
+    values = [f"the {number}th value" * 3 for number in range(4)]
+    texts = [*values, f"now comes {secret}", *values]
+    for pack in (lambda data: data, gzip.compress):
+        assert "huggingface-token" in found_kinds(between.join(encode(pack(text.encode())) for text in texts))
