@@ -11,6 +11,7 @@ from strongroom.scan.pickle_patterns import (
     Check,
     Data,
     StateCheck,
+    check_names,
     fact_of,
     fits,
     is_refused,
@@ -132,7 +133,10 @@ def _none_type(call: Call) -> str:
 
 
 def _is_inert_function(value: object) -> bool:
-    return isinstance(value, Global) and value.allowed is not None and value.allowed.use is not Use.CALL
+    """Say whether calling this with any arguments does nothing but compute: a memory map opens a file."""
+    if not isinstance(value, Global) or value.allowed is None or value.allowed.use is Use.CALL:
+        return False
+    return value.name != "memmap"
 
 
 def _partial(call: Call) -> str:
@@ -238,6 +242,7 @@ _STATES: dict[str, StateCheck] = {
     "xgboost-booster": _booster_state,
     "lightgbm-booster": _booster_state,
 }
+_IGNORE_STATE = frozenset({"Bunch"})
 _STATEFUL = frozenset(
     {"reconstructor", "cython", "class-of-module", "new-index", "bit-generator", "generator"}
 )
@@ -250,10 +255,9 @@ def check_state(made: Made, state: object) -> str:
     allowed = made.maker.allowed
     special = _STATES.get(allowed.check)
     if special is not None:
-        return special(made, state)
+        return special(made, state) or check_names(state)
+    if allowed.use is Use.DICT and made.maker.name not in _IGNORE_STATE:
+        return "which is a dictionary that looks its attributes up among its items"
     if allowed.use in (Use.ENUM, Use.HOLD) or (allowed.use is Use.CALL and allowed.check not in _STATEFUL):
         return "which is not an object of its own"
-    slots = state.items[1] if isinstance(state, Tuple) and len(state.items) == 2 else None
-    if isinstance(slots, Dict) and any(name.startswith("__") for name in slots.entries):
-        return "by attributes that belong to its class"
-    return ""
+    return check_names(state)

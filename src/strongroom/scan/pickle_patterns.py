@@ -98,3 +98,32 @@ def fits(args: list[object], pattern: str) -> bool:
         if not any(kind(value) for kind in allowed) and not is_refused(value):
             return False
     return True
+
+
+_OWN_NAMES = frozenset({"__doc__", "__module__", "__name__", "__qualname__", "__orig_class__", "__wrapped__"})
+"""Those of the names with two underscores that say nothing about what an object does."""
+
+
+def check_names(state: object) -> str:
+    """Return why the attributes of this state may not be set: one could make another class of the object.
+
+    Loaders set a dictionary, a tuple of dictionaries, or what either of them holds for their class to set.
+    """
+    parts = state.items if isinstance(state, Tuple) else [state]
+    for part in parts:
+        if isinstance(part, Tuple) and part is not state:
+            parts = [*parts, *(item for item in part.items if isinstance(item, Dict))]
+    for part in parts:
+        if isinstance(part, Made) and part.is_container and _sets_items(part):
+            return "with attributes that are not a plain dictionary"
+        if not isinstance(part, Dict):
+            continue
+        if part.is_partial:
+            return "with attributes whose names are not written out"
+        if any(name.startswith("__") and name.endswith("__") for name in part.entries.keys() - _OWN_NAMES):
+            return "by attributes that belong to its class"
+    return ""
+
+
+def _sets_items(made: Made) -> bool:
+    return made.maker is not None and made.maker.allowed is not None and made.maker.allowed.sets_items

@@ -118,7 +118,10 @@ class Set(Node):
 
 
 class Dict(Node):
-    """``entries`` are those under literal names, the first MAX_ENTRIES of them, the last of each name."""
+    """``entries`` are those under literal names, the first MAX_ENTRIES of them, the last of each name.
+
+    ``is_partial`` says that there may be others: beyond the bound, or under a name that a call made.
+    """
 
     __slots__ = ("entries", "is_partial")
 
@@ -129,6 +132,7 @@ class Dict(Node):
 
     def set(self, key: object, value: object) -> None:
         if not isinstance(key, str):
+            self.is_partial = self.is_partial or isinstance(key, Value)
             return
         if len(self.entries) < MAX_ENTRIES or key in self.entries:
             self.entries[key] = value

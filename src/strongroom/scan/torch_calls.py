@@ -8,6 +8,7 @@ from strongroom.scan.pickle_patterns import (
     Call,
     Check,
     StateCheck,
+    check_names,
     fact_of,
     fits,
     is_global_call,
@@ -78,21 +79,23 @@ def _parameter(call: Call) -> str:
     hooks = call.args[2:3]
     if hooks and _holds_anything(hooks[0]):
         return "with functions that run while training"
-    return "" if fits(call.args[1:], "bool,dict|none?,any?") else OTHER_ARGUMENTS
+    if not fits(call.args[1:], "bool,dict|none?,any?"):
+        return OTHER_ARGUMENTS
+    return check_names(call.args[3]) if len(call.args) == 4 else ""
 
 
 def _from_type(call: Call) -> str:
     """_rebuild_from_type_v2(function, type, args, state): calls the function, then sets the state."""
     if len(call.args) != 4:
         return OTHER_ARGUMENTS
-    function, kind, args, _ = call.args
+    function, kind, args, state = call.args
     if not isinstance(function, Global) or function.allowed is None or not isinstance(args, Tuple):
         return "of something that is not allowed"
     inner = CALLS.get(function.allowed.check)
     if inner is None or not KINDS["class"](kind):
         return "of something that is not allowed"
     call.fact = Tensor()
-    return inner(Call(function, args.items))
+    return inner(Call(function, args.items)) or check_names(state)
 
 
 def _quantized(call: Call) -> str:
@@ -142,7 +145,9 @@ def _device(call: Call) -> str:
 
 def _set_state(call: Call) -> str:
     """torch._utils._set_obj_state(object, state)."""
-    return "" if fits(call.args, "object,any") else OTHER_ARGUMENTS
+    if not fits(call.args, "object,any") or not isinstance(fact_of(call.args[0]), Tensor):
+        return OTHER_ARGUMENTS
+    return check_names(call.args[1])
 
 
 def _type(_: Call) -> str:
