@@ -34,7 +34,6 @@ _PICKLES = re.compile(
 )
 _EXTRA = re.compile(r"(?:extra|extra_files)/.+")
 _LIBRARY = re.compile(r"data/aotinductor/.*|.*\.(?:so|dll|dylib|o|cpp|cubin|ptx)", re.IGNORECASE)
-_VERSION = "version"
 _ZIP = b"PK\x03\x04"
 _CHECKPOINTS = frozenset({Format.TORCH, Format.PICKLE})
 
@@ -118,21 +117,10 @@ def _judge_member(scan: Scan, archive: Archive, name: str, pickled: set[str]) ->
         _judge_tensor(scan, archive, name, is_pickle=name in pickled)
     elif _PICKLES.fullmatch(name) or _EXTRA.fullmatch(name):
         archive.descend(name, rules.MEMBER)
-    elif name == _VERSION:
-        archive.judge_note(name, rules.MEMBER) if archive.files[name].size_bytes < 4 else _judge_version(
-            archive
-        )
     elif name in NOTES:
         archive.judge_note(name, rules.MEMBER)
     else:
         archive.refuse(name, rules.MEMBER, f"{shorten(name)} is not part of an exported program")
-
-
-def _judge_version(archive: Archive) -> None:
-    """Before 2.7 the version of the schema: two numbers and a point."""
-    data = archive.open(_VERSION, 32).read(32)
-    if re.fullmatch(rb"[0-9]{1,3}\.[0-9]{1,3}", data) is None:
-        archive.refuse(_VERSION, rules.MEMBER, "version does not say what it is for")
 
 
 def _judge_tensor(scan: Scan, archive: Archive, name: str, *, is_pickle: bool) -> None:

@@ -38,6 +38,7 @@ _SYMBOLIC_NAMES = """
 _SYMBOLIC = frozenset(_SYMBOLIC_NAMES.split())
 """Of sympy and torch.utils._sympy.functions."""
 _VALUES = re.compile(r"(?:[su]|zf?|zuf|f)\d{1,9}|true|false|int_oo|oo", re.ASCII)
+_KEY = re.compile(r"[\w.]{0,256}", re.ASCII)
 _GUARD_METHODS = frozenset({"size", "stride", "storage_offset", "dim", "numel", "item"})
 _GUARD_FUNCTIONS = frozenset({"max", "min", "abs", "int", "float", "round", "len", "isinstance"})
 _GUARD_NAMES = frozenset({"L", "None", "True", "False", "int", "float", "bool", "str"})
@@ -158,11 +159,16 @@ def _is_guard_part(node: ast.AST) -> bool:
         case ast.Name(id=name):
             return name in _GUARD_NAMES or name in _GUARD_FUNCTIONS
         case ast.Constant(value=value):
-            return isinstance(value, str | int | float | bool | None) and '"' not in str(value)
+            return isinstance(value, int | float | bool | None) or _is_key(value)
         case ast.Subscript() | ast.Slice():
             return True
         case _:
             return isinstance(node, _PLAIN_SYNTAX) and not isinstance(node, ast.Pow)
+
+
+def _is_key(value: object) -> bool:
+    """A word; what has quotes of its own would end the text that the guard is put into."""
+    return isinstance(value, str) and _KEY.fullmatch(value) is not None
 
 
 def _parse(text: str) -> ast.Expression | None:

@@ -18,7 +18,7 @@ MAX_NOTE_BYTES = 256
 
 _TRACED = "traced_inputs"
 NOTES = {
-    "version": re.compile(rb"[0-9]{1,3}\n?"),
+    "version": re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3})?\n?"),
     "byteorder": re.compile(rb"little|big"),
     ".data/serialization_id": re.compile(rb"[0-9]{1,64}"),
     ".data/version": re.compile(rb"[0-9]{1,3}\n?"),
