@@ -41,24 +41,25 @@ class Line:
         theirs.close()
         self.layers: dict[str, str] = self._receive()["layers"]
 
-    def convert(self, original: bytes, *, rows: int = 64, **wish: Any) -> tuple[bytes, dict[str, Any]]:
+    def convert(
+        self, original: bytes, *, rows: int = 64, inputs: bytes | None = None, **wish: Any
+    ) -> tuple[bytes, dict[str, Any]]:
         """Return the converted model and the facts; raises what the sandbox says."""
         request = {"rows": rows, "seed": 1, "features": None, "max_error": None, **wish}
-        source, target = os.memfd_create("original"), os.memfd_create("converted")
+        source, target = _memory(original), _memory(b"")
+        given = [] if inputs is None else [_memory(inputs)]
         try:
-            with open(source, "wb", closefd=False) as file:
-                file.write(original)
             os.ftruncate(target, MAX_CONVERTED_BYTES)
             message = {"kind": "convert", "memory_bytes": MEMORY_BYTES, "request": request}
-            control.send(self.control, message, [source, target])
+            control.send(self.control, message, [source, target, *given])
             told = self._receive()
             if told["kind"] == "failed":
                 kind: type[StrongroomError] = InvalidError if told["family"] == "invalid" else RejectedError
                 raise kind(told["message"], hint=told["hint"])
             return os.pread(target, told["size"], 0), told["facts"]
         finally:
-            os.close(source)
-            os.close(target)
+            for descriptor in (source, target, *given):
+                os.close(descriptor)
 
     def close(self) -> None:
         self.control.close()
@@ -78,6 +79,13 @@ class Line:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _memory(content: bytes) -> int:
+    descriptor = os.memfd_create("convert")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    return descriptor
 
 
 def dump(model: Any, protocol: int = 4) -> bytes:

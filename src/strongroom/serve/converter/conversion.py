@@ -182,25 +182,33 @@ def _has_numbers(takes: Layout) -> bool:
 
 
 def _ask(model: Any, task: Task, sample: Sample) -> Asked:
-    rows = sample.for_original()
+    """Ask with float64, as scikit-learn wants numbers, and with float32 if only that is understood."""
+    failed: Exception | None = None
+    for number in (np.float64, np.float32):
+        try:
+            with _quiet():
+                asked = _ask_rows(model, task, sample.for_original(number))
+            if asked.label is None and not asked.numbers:
+                raise InvalidError("original: answers nothing that can be compared")
+            return asked
+        except (MemoryError, StrongroomError):
+            raise
+        except Exception as error:
+            failed = failed or error
+    raise InvalidError(
+        f"original: does not answer the reference inputs: {type(failed).__name__}: {shorten(failed, 200)}",
+        hint="give rows that it does take with --inputs rows.npz",
+    )
+
+
+def _ask_rows(model: Any, task: Task, rows: Any) -> Asked:
     label = answers.labels(model, task)
-    try:
-        with _quiet():
-            told = None if label is None else np.asarray(label.ask(rows))
-            numbers = [
-                (method, array)
-                for method in answers.values(model, task)
-                if (array := _try(method, rows, needed=label is None)) is not None
-            ]
-    except (MemoryError, StrongroomError):
-        raise
-    except Exception as error:
-        raise InvalidError(
-            f"original: does not answer the reference inputs: {type(error).__name__}: {shorten(error, 200)}",
-            hint="give rows that it does take with --inputs rows.npz",
-        ) from None
-    if told is None and not numbers:
-        raise InvalidError("original: answers nothing that can be compared")
+    told = None if label is None else np.asarray(label.ask(rows))
+    numbers = []
+    for method in answers.values(model, task):
+        array = _try(method, rows, needed=label is None)
+        if array is not None:
+            numbers.append((method, array))
     return Asked(task, told, numbers)
 
 

@@ -29,7 +29,7 @@ class Sample:
         self._columns = columns
         self.rows = len(next(iter(columns.values())))
 
-    def for_original(self) -> Any:
+    def for_original(self, number: type[np.floating[Any]] = np.float64) -> Any:
         """The rows as the original takes them: a list, a table or a matrix."""
         layout = self.layout
         if layout.documents:
@@ -38,7 +38,7 @@ class Sample:
             return self._table()
         if not layout.by_column:
             matrix = np.column_stack([self._columns[column.name] for column in layout.columns])
-            return matrix.astype(np.float64) if layout.kind is Kind.NUMBER else matrix
+            return matrix.astype(number) if layout.kind is Kind.NUMBER else matrix
         return np.column_stack([self._columns[column.name].astype(object) for column in layout.columns])
 
     def for_onnx(self, number: type[np.floating[Any]] = np.float32) -> dict[str, Array]:
