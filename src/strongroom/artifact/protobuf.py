@@ -17,6 +17,8 @@ MAX_TEXT_BYTES = 64 * 1024
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _WINDOW_BYTES = 256 * 1024
+_FIRST_WINDOW_BYTES = 4096
+"""Read after a jump over something large; doubled for as long as reading goes on from there."""
 _LONGEST_HEAD = 20
 """A tag and a varint of ten bytes each."""
 
@@ -63,6 +65,7 @@ class Wire:
         self.what = what
         self._data = b""
         self._start = 0
+        self._window_bytes = _FIRST_WINDOW_BYTES
         self._fields_left = MAX_FIELDS
         self._runs: dict[int, re.Pattern[bytes]] = {}
 
@@ -185,7 +188,9 @@ class Wire:
         needed = min(size, end - at)
         if self._start <= at and at + needed <= self._start + len(self._data):
             return
-        self._data = self._read_at(at, min(_WINDOW_BYTES, self.size_bytes - at))
+        goes_on = self._start <= at <= self._start + len(self._data)
+        self._window_bytes = min(2 * self._window_bytes, _WINDOW_BYTES) if goes_on else _FIRST_WINDOW_BYTES
+        self._data = self._read_at(at, min(max(self._window_bytes, needed), self.size_bytes - at))
         self._start = at
         if len(self._data) < needed:
             raise self.reject("the file is cut")

@@ -19,6 +19,9 @@ from strongroom.errors import InvalidError
 from strongroom.values import ModelId, SealedEntry
 
 _KEPT_CHUNKS = 4
+_KEPT_PIECE_BYTES = 16 * 1024
+_KEPT_PIECES_BYTES = 16 * 2**20
+"""Of short pieces together. A scan and an inspection read the same headers, which lie chunks apart."""
 
 
 class SealedReader:
@@ -36,6 +39,8 @@ class SealedReader:
         self._entry = entry
         self._scratch = allocate(SEALED_CHUNK_BYTES)
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
+        self._pieces: dict[tuple[int, int], bytes] = {}
+        self._pieces_left = _KEPT_PIECES_BYTES
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -58,21 +63,31 @@ class SealedReader:
         """
         if offset < 0 or size < 0:
             raise InvalidError("read: a negative offset or size")
-        end = min(offset + size, self.size)
-        pieces: list[bytes] = []
         with self._lock:
-            while offset < end:
-                index, start = divmod(offset, CHUNK_BYTES)
-                piece = self._chunk(index)[start : start + end - offset]
-                pieces.append(bytes(piece))
-                offset += len(piece)
-        return b"".join(pieces)
+            kept = self._pieces.get((offset, size))
+            if kept is not None:
+                return kept
+            data = self._join(offset, min(offset + size, self.size))
+            if size <= _KEPT_PIECE_BYTES and len(data) <= self._pieces_left:
+                self._pieces[offset, size] = data
+                self._pieces_left -= len(data)
+        return data
 
     def close(self) -> None:
         """Wipe the plaintext kept here."""
         with self._lock:
+            self._pieces.clear()
             while self._kept:
-                self._drop_oldest()
+                wipe(self._take_oldest())
+
+    def _join(self, offset: int, end: int) -> bytes:
+        pieces: list[bytes] = []
+        while offset < end:
+            index, start = divmod(offset, CHUNK_BYTES)
+            size = min(end - offset, CHUNK_BYTES - start)
+            pieces.append(bytes(self._chunk(index)[start : start + size]))
+            offset += size
+        return b"".join(pieces)
 
     def _chunk(self, index: int) -> memoryview:
         kept = self._kept.get(index)
@@ -80,13 +95,15 @@ class SealedReader:
             self._kept.move_to_end(index)
             return kept
         ciphertext = read_chunk(self._read_into, self._entry, index, self._scratch)
-        plain = allocate(CHUNK_BYTES)[: chunk_size(index, self.size)]
-        decrypt_chunk(self._key, index, ciphertext, plain, self._entry)
-        if len(self._kept) == _KEPT_CHUNKS:
-            self._drop_oldest()
+        # Memory is used again: fresh pages would cost as much as decrypting into them.
+        plain = self._take_oldest() if len(self._kept) == _KEPT_CHUNKS else allocate(CHUNK_BYTES)
+        try:
+            decrypt_chunk(self._key, index, ciphertext, plain[: chunk_size(index, self.size)], self._entry)
+        except BaseException:
+            wipe(plain)
+            raise
         self._kept[index] = plain
         return plain
 
-    def _drop_oldest(self) -> None:
-        _, plain = self._kept.popitem(last=False)
-        wipe(plain)
+    def _take_oldest(self) -> memoryview:
+        return self._kept.popitem(last=False)[1]

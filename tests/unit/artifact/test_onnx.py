@@ -483,3 +483,26 @@ def test_a_file_shorter_than_it_says_is_refused() -> None:
     data = models.linear().onnx
     with pytest.raises(RejectedError):
         read_onnx(Octets(data[:-20]).read_at, len(data), "model.onnx")
+
+
+def test_weights_are_jumped_over_and_little_is_read_beside_them() -> None:
+    """Of a sealed model each piece read costs 1 MiB, so what is read must stay near the headers."""
+    weights = [numpy_helper.from_array(np.zeros((256, 1024), np.float32), f"w{index}") for index in range(12)]
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 4])],
+        initializer=weights,
+    )
+    data = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+    ).SerializeToString()
+    reads: list[int] = []
+
+    def read_at(offset: int, size: int) -> bytes:
+        reads.append(size)
+        return data[offset : offset + size]
+
+    assert read_onnx(read_at, len(data), "model.onnx").initializers == {f"w{index}" for index in range(12)}
+    assert sum(reads) < 20 * 8192

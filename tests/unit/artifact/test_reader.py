@@ -89,3 +89,32 @@ def test_few_chunks_are_kept_and_closing_wipes_them() -> None:
     opened.close()
     assert not any(any(chunk) for chunk in kept)
     assert opened.read_at(0, 10) == made.plain[:10]
+
+
+def test_short_pieces_are_read_once_and_forgotten_when_closed() -> None:
+    """Headers lie chunks apart and are read by scan and inspection alike; each costs a chunk."""
+    made, reads = make_sealed(SIZE), []
+    octets = Octets(made.content)
+
+    def read_into(offset: int, buffer: memoryview) -> int:
+        reads.append(offset)
+        return octets.read_into(offset, buffer)
+
+    opened = SealedReader(read_into, made.dek, made.entry, made.model)
+    first = [opened.read_at(index * CHUNK_BYTES + 7, 100) for index in range(7)]
+    count = len(reads)
+    again = [opened.read_at(index * CHUNK_BYTES + 7, 100) for index in range(7)]
+    assert (len(reads), again) == (count, first)
+    assert again[3] == made.plain[3 * CHUNK_BYTES + 7 :][:100]
+    opened.close()
+    assert opened.read_at(7, 100) == first[0]
+    assert len(reads) == count + 1
+
+
+def test_memory_of_a_chunk_is_used_again_without_what_was_in_it() -> None:
+    made = make_sealed(SIZE)
+    with reader(made) as opened:
+        for index in [*range(7), 0, 6, 5]:
+            start = index * CHUNK_BYTES
+            found = opened.read_at(start, 2 * CHUNK_BYTES)
+            assert found == made.plain[start : start + 2 * CHUNK_BYTES]
