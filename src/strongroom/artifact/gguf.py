@@ -22,6 +22,7 @@ MAX_KEPT_BYTES = 64 * 2**20
 MAX_DIMENSIONS = 4
 
 _HEADER = Struct("<4sIQQ")
+_LENGTH = Struct("<Q")
 _VERSIONS = (2, 3)
 _SCALAR_BYTES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _TEXT, _ARRAY = 8, 9
@@ -132,6 +133,8 @@ class _Reader:
             raise self._reject(f"more than {MAX_ARRAY_ITEMS} metadata items")
         if inner in _SCALAR_BYTES:
             self._skip(count * _SCALAR_BYTES[inner])
+        elif inner == _TEXT and texts is None:
+            self._skip_texts(count)
         else:
             for _ in range(count):
                 self._value(inner, depth + 1, texts)
@@ -198,17 +201,40 @@ class _Reader:
             raise self._reject("the file is cut")
         self._at += size
 
+    def _skip_texts(self, count: int) -> None:
+        """Step over texts that nobody reads. Few steps each: a vocabulary has hundreds of thousands."""
+        unpack = _LENGTH.unpack_from
+        while count:
+            at = self._view(_LENGTH.size)
+            data, last, size = self._data, len(self._data) - _LENGTH.size, 0
+            for passed in range(count):
+                if at > last:
+                    count -= passed
+                    break
+                (size,) = unpack(data, at)
+                at += _LENGTH.size + size
+            else:
+                count = 0
+            if size > MAX_TEXT_BYTES:  # larger than the window, so it ended the loop
+                raise self._reject(f"a text of {size} bytes")
+            self._skip(self._start + at - self._at)
+
     def _take(self, size: int) -> bytes:
+        offset = self._view(size)
+        self._at += size
+        return self._data[offset : offset + size]
+
+    def _view(self, size: int) -> int:
+        """Have the next ``size`` bytes in memory; returns where in `_data` they begin."""
         start = self._at
-        self._skip(size)
+        if size > self._size - start:
+            raise self._reject("the file is cut")
         if not self._start <= start <= start + size <= self._start + len(self._data):
             self._data = self._read_at(start, max(size, min(_WINDOW_BYTES, self._size - start)))
             self._start = start
-        offset = start - self._start
-        taken = self._data[offset : offset + size]
-        if len(taken) != size:
-            raise self._reject("the file is cut")
-        return taken
+            if len(self._data) < size:
+                raise self._reject("the file is cut")
+        return start - self._start
 
     def _reject(self, why: str) -> RejectedError:
         return RejectedError(f"{self._what}: {why}")

@@ -139,6 +139,13 @@ def test_gguf_metadata_of_every_type_is_stepped_over() -> None:
     assert read(gguf((ARCHITECTURE, *scalars, *arrays))).architecture == "llama"
 
 
+def test_gguf_vocabulary_is_stepped_over_whatever_window_its_words_end_in() -> None:
+    words = [text("w" * (index % 300)) for index in range(5000)] + [text("long" * 100_000), text("")]
+    vocabulary = pair("tokenizer.ggml.tokens", 9, pack("<IQ", 8, len(words)) + b"".join(words))
+    model = read(gguf((vocabulary, ARCHITECTURE)))
+    assert (model.architecture, list(model.texts)) == ("llama", ["general.architecture"])
+
+
 def test_gguf_templates_are_told() -> None:
     """Loaders run them as programs (CVE-2024-34359)."""
     pairs = (
@@ -175,6 +182,9 @@ def test_gguf_with_its_own_alignment() -> None:
             "arrays of arrays of arrays",
             gguf((pair("x", 9, pack("<IQ", 9, 1) + pack("<IQ", 9, 1) + pack("<IQ", 4, 0)),)),
         ),
+        ("word longer than the file", gguf((pair("tokenizer.ggml.tokens", 9, pack("<IQQ", 8, 1, 2**20)),))),
+        ("word without bound", gguf((pair("tokenizer.ggml.tokens", 9, pack("<IQQ", 8, 2, 2**64 - 1)),))),
+        ("words that are not there", gguf((pair("tokenizer.ggml.tokens", 9, pack("<IQ", 8, 10**6)),))),
         ("key not UTF-8", gguf((text(b"\xff") + pack("<I", 7) + b"\x00",))),
         ("alignment zero", gguf((pair("general.alignment", 4, pack("<I", 0)),))),
         ("alignment no power of two", gguf((pair("general.alignment", 4, pack("<I", 48)),))),
