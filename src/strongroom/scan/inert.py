@@ -7,7 +7,6 @@ from strongroom.errors import RejectedError, shorten
 from strongroom.scan.external_data import judge_external
 from strongroom.scan.rule import Rule
 from strongroom.scan.scan import Content, Scan
-from strongroom.scan.templates import scan_template
 from strongroom.values import Severity
 
 OPERATOR = Rule(
@@ -103,6 +102,8 @@ def scan_gguf(scan: Scan, content: Content) -> None:
     except gguf.LayoutError as error:
         scan.add(GGUF_LAYOUT, content.place, error.message)
         return
+    from strongroom.scan.templates import scan_template  # Jinja, which no other format here needs
+
     for key, text in model.texts.items():
         if key == _TEMPLATE or key.startswith(_TEMPLATE + "."):
             scan_template(scan, text, content.place.named(key))

@@ -9,6 +9,7 @@ from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import RejectedError
 from strongroom.scan.place import Place
 from strongroom.scan.scan import Content, Match, Scan, Source
+from strongroom.scan.scanners import find_scanner
 from strongroom.scan.unread import DISGUISED, MALFORMED, UNKNOWN
 from strongroom.values import Severity
 
@@ -129,9 +130,7 @@ def join_parts(entries: Mapping[str, Source], parts: Sequence[Part]) -> Report:
 
 def judge(scan: Scan, content: Content, found: Format) -> None:
     """Look at content of a known format; what cannot be read to its end is a match, never a pass."""
-    from strongroom.scan.scanners import BY_FORMAT  # their parsers are loaded when first needed, not before
-
-    scanner = BY_FORMAT.get(found)
+    scanner = find_scanner(found)
     if scanner is None:
         scan.add(UNKNOWN, content.place, f"is {found}, which is not scanned")
         return

@@ -18,6 +18,7 @@ from strongroom.adapters.scanning.tree import Source
 from strongroom.errors import StrongroomError
 from strongroom.scan.place import Place
 from strongroom.scan.scan import Match
+from strongroom.scan.scanners import load_all
 from strongroom.scan.unread import BROKE
 from strongroom.scan.upload import Part, scan_part
 
@@ -46,9 +47,8 @@ def scan_parts(
 
     ``begin`` is called once they run, and may start threads; what it returns hears of each path that is done.
     """
-    import strongroom.scan.scanners  # before the children are forked, so that it is loaded once
-    import strongroom.scan.secrets  # noqa: F401
-
+    if len(entries) > 1:
+        load_all()  # once, before the children are forked
     waiting = sorted(entries, key=lambda path: entries[path][1])  # the largest first: taken from the end
     children: list[_Child] = []
     parts: list[Part] = []
