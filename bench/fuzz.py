@@ -9,6 +9,8 @@ small part of it that covers as much.
 """
 
 import argparse
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -16,6 +18,8 @@ import traceback
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT / "tests/fuzz/corpus"
@@ -29,6 +33,7 @@ RSS_LIMIT_MIB = 3000
 HANG_S = 300
 """Of wall clock, for what hangs outside of Python, where the targets' own limit does not reach."""
 _CRASH = "crash-"
+_SCAN = re.compile("/strongroom/(scan|artifact)/")
 _CHILD = "--child"
 
 
@@ -51,7 +56,7 @@ def main() -> int:
     )
     for name in names:
         seconds = round(arguments.minutes * 60 * TARGETS[name].weight / total)
-        crashes += _run(name, seconds)
+        crashes += _run(name, seconds) if seconds else 0
         if arguments.keep:
             _keep(name)
     return 1 if crashes else 0
@@ -75,8 +80,14 @@ def _parse_arguments() -> argparse.Namespace:
 def _fuzz(name: str, options: list[str]) -> None:
     import atheris
 
+    import strongroom.artifact
+    import strongroom.scan
+
     with atheris.instrument_imports(include=["strongroom.scan", "strongroom.artifact"]):
-        import strongroom.scan.scanners  # noqa: F401 - else loaded within the first input, without instruments
+        # All of them: what is loaded by the first input that needs it would have no instruments.
+        for room in (strongroom.artifact, strongroom.scan):
+            for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}."):
+                importlib.import_module(module.name)
         from tests.fuzz.targets import TARGETS, bounded_time
     run = TARGETS[name].run
     known: set[str] = set()
@@ -160,44 +171,77 @@ def _last(pattern: str, text: str) -> str:
 
 
 def _write_seeds(name: str, folder: Path) -> None:
+    for data in _seeds(name):
+        (folder / _file_name(data)).write_bytes(data)
+
+
+def _seeds(name: str) -> set[bytes]:
     from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
-    for path in sorted(path for pattern in target.seeds for path in VECTORS.glob(pattern)):
-        if not path.is_file():
-            continue
-        for data in target.extract(path.read_bytes()):
-            if len(data) <= MAX_INPUT_BYTES:
-                (folder / sha256(data).hexdigest()[:16]).write_bytes(data)
+    files = [path for pattern in target.seeds for path in VECTORS.glob(pattern) if path.is_file()]
+    found = {data for path in files for data in target.extract(path.read_bytes())}
+    return {data for data in found if len(data) <= MAX_INPUT_BYTES}
+
+
+def _file_name(data: bytes) -> str:
+    return sha256(data).hexdigest()[:16]
 
 
 def _keep(name: str) -> None:
-    """Make the corpus of the smallest files that cover what was covered; crashes stay."""
-    corpus, merged = CORPUS / name, WORK / f"{name}.merged"
-    for old in merged.glob("*") if merged.exists() else ():
-        old.unlink()
-    merged.mkdir(parents=True, exist_ok=True)
-    with (WORK / f"{name}.merge.log").open("w") as out:
-        options = ["-merge=1", str(merged), str(WORK / name), str(corpus), f"-rss_limit_mb={RSS_LIMIT_MIB}"]
-        _start(
-            name,
-            [*options, f"-max_len={MAX_INPUT_BYTES}", f"-artifact_prefix={corpus}/{_CRASH}"],
-            out.fileno(),
-        )
-    kept, size = [], 0
-    by_size: Callable[[Path], tuple[int, str]] = lambda path: (path.stat().st_size, path.name)  # noqa: E731
-    for path in sorted(merged.iterdir(), key=by_size):
-        size += path.stat().st_size
-        if len(kept) == MAX_KEPT_FILES or size > MAX_KEPT_BYTES:
+    """Make the corpus of the few files that reach what all of them and the seeds reach; crashes stay."""
+    from tests.fuzz.targets import TARGETS
+
+    run, corpus = TARGETS[name].run, CORPUS / name
+    old = [path for path in corpus.iterdir() if not path.name.startswith(_CRASH)]
+    inputs = {path.read_bytes() for path in [*old, *(WORK / name).iterdir()]}
+    reached: set[Line] = set().union(*(_lines_of(run, data) for data in sorted(_seeds(name))))
+    lines = {data: _lines_of(run, data) for data in inputs if len(data) <= MAX_INPUT_BYTES}
+    kept: list[bytes] = []
+    while len(kept) < MAX_KEPT_FILES and lines:
+        best = max(lines, key=lambda data: (len(lines[data] - reached), -len(data), data))
+        if not lines[best] - reached:
             break
-        kept.append(path.read_bytes())
-    if not kept:
-        return
-    for path in corpus.iterdir():
-        if not path.name.startswith(_CRASH):
-            path.unlink()
+        reached |= lines.pop(best)
+        if sum(map(len, kept)) + len(best) <= MAX_KEPT_BYTES:
+            kept.append(best)
+    for path in old:
+        path.unlink()
     for data in kept:
-        (corpus / sha256(data).hexdigest()[:16]).write_bytes(data)
+        (corpus / _file_name(data)).write_bytes(data)
+
+
+Line = tuple[int, int, int]
+"""Of a run: the code, the line, and the line before it."""
+
+
+def _lines_of(run: Callable[[bytes], None], data: bytes) -> set[Line]:
+    """Which steps from line to line of the scan an input takes."""
+    found: set[Line] = set()
+
+    def trace(frame: FrameType, _event: str, _argument: object) -> Any:
+        code = frame.f_code
+        if not _SCAN.search(code.co_filename):
+            return None
+        before = code.co_firstlineno
+
+        def step(frame: FrameType, event: str, _argument: object) -> Any:
+            nonlocal before
+            if event == "line":
+                found.add((hash(code), frame.f_lineno, before))
+                before = frame.f_lineno
+            return step
+
+        return step
+
+    sys.settrace(trace)
+    try:
+        run(data)
+    except Exception as error:
+        print(f"still breaks: {_place_of(error)}", flush=True)
+    finally:
+        sys.settrace(None)
+    return found
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from strongroom.artifact.formats import Format
@@ -37,6 +38,7 @@ MAX_CPU_S = 30
 """Of one input of some kilobytes, under instrumentation and on a slow machine: more is without end."""
 MAX_READ_BYTES = 256 * 2**20
 """Read of one upload of some kilobytes, again and again."""
+_VECTORS = Path(__file__).parents[1] / "vectors"
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -283,7 +285,10 @@ _add("safetensors", _named("w.safetensors"), "artifacts/*.safetensors")
 _add("onnx", _as(Format.ONNX, "model.onnx"), "artifacts/*.onnx")
 _add("gguf", _named("model.gguf"), "artifacts/*.gguf", weight=2)
 _add("hdf5", _named("model.h5"), "keras/*.h5", "artifacts/*.h5", weight=8)
-_KERAS = {"metadata.json": b'{"keras_version": "3.5.0", "date_saved": "2026-01-01@00:00:00"}'}
+_KERAS = {
+    "metadata.json": b'{"keras_version": "3.5.0", "date_saved": "2026-01-01@00:00:00"}',
+    "model.weights.h5": (_VECTORS / "keras/plain_earliest.h5").read_bytes(),
+}
 _add(
     "keras_config",
     _zipped("model.keras", "config.json", _KERAS),
@@ -310,18 +315,13 @@ _add("sentencepiece", _as(Format.SENTENCEPIECE, "tokenizer.model"), "beside/*.mo
 _add("image", _named("picture.png"), "beside/*.png", "beside/*.jpg", "beside/*.gif", "beside/*.webp")
 
 
-def _bundle(data: bytes) -> None:
-    """The index of a SavedModel's variables, beside its graph."""
-    scan(
-        {
-            "m/saved_model.pb": b"\x08\x01",
-            "m/variables/variables.index": data,
-            "m/variables/variables.data-00000-of-00001": bytes(64),
-        }
-    )
+_SAVED = _VECTORS / "tensorflow/dense"
+_BUNDLE = {f"m/{path.relative_to(_SAVED)}": path.read_bytes() for path in _SAVED.rglob("*") if path.is_file()}
 
 
-_add("tensor_bundle", _bundle, "tensorflow/*/variables/variables.index")
+_add(
+    "tensor_bundle", _beside("m/variables/variables.index", _BUNDLE), "tensorflow/*/variables/variables.index"
+)
 
 # Texts
 
