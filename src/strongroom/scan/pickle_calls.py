@@ -14,7 +14,9 @@ from strongroom.scan.pickle_patterns import (
     check_names,
     fact_of,
     fits,
+    is_made,
     is_refused,
+    opens_files,
 )
 from strongroom.scan.pickle_values import Dict, Global, Long, Made, Tuple, is_data, is_global, is_text
 
@@ -133,10 +135,10 @@ def _none_type(call: Call) -> str:
 
 
 def _is_inert_function(value: object) -> bool:
-    """Say whether calling this with any arguments does nothing but compute: a memory map opens a file."""
-    if not isinstance(value, Global) or value.allowed is None or value.allowed.use is Use.CALL:
+    """Say whether calling this with any arguments does nothing but compute: some classes open files."""
+    if not isinstance(value, Global) or value.allowed is None or opens_files(value):
         return False
-    return value.name != "memmap"
+    return value.allowed.use not in (Use.CALL, Use.MAKE)
 
 
 def _partial(call: Call) -> str:
@@ -159,7 +161,9 @@ def _partial_state(_: Made, state: object) -> str:
 def _new_index(call: Call) -> str:
     """_new_Index(cls, {...}): cls.__new__(cls, **named)."""
     if fits(call.args, "class,dict") or fits(call.args, "class,dict,any"):
-        owner = call.args[0]
+        owner, named = call.args[:2]
+        if isinstance(named, Dict) and is_made(named.entries.get("data"), "builtins.range"):
+            return "which would write out a range"
         if isinstance(owner, Global) and owner.module.startswith("pandas"):
             call.maker = owner
             return ""

@@ -69,6 +69,10 @@ def fact_of(value: object) -> object:
     return value.fact if isinstance(value, Made) else None
 
 
+def is_made(value: object, name: str) -> bool:
+    return isinstance(value, Made) and value.maker is not None and str(value.maker) == name
+
+
 def is_global_call(value: object, check: str) -> bool:
     """Say whether a value was made by a name whose arguments are checked in this way."""
     return (
@@ -122,7 +126,16 @@ def check_names(state: object) -> str:
             return "with attributes whose names are not written out"
         if any(name.startswith("__") and name.endswith("__") for name in part.entries.keys() - _OWN_NAMES):
             return "by attributes that belong to its class"
+        if any(opens_files(value) for value in part.entries.values()):
+            return "to something that opens a file when it is called"
     return ""
+
+
+def opens_files(value: object) -> bool:
+    """Classes that objects are of, and that nobody keeps; what an object keeps, its class may call."""
+    if not isinstance(value, Global) or value.allowed is None:
+        return False
+    return value.name == "memmap" or value.allowed.check in ("xgboost-booster", "lightgbm-booster")
 
 
 def _sets_items(made: Made) -> bool:

@@ -82,10 +82,21 @@ def test_loading_is_not_redirected_to_an_item() -> None:
     assert refused_by(items + b"}b.") == {STATE}
 
 
-def test_no_function_opens_a_file() -> None:
+@pytest.mark.parametrize("name", ["numpy memmap", "xgboost.core Booster", "lightgbm.basic Booster"])
+def test_nothing_is_kept_that_opens_a_file(name: str) -> None:
+    """Isotonic regression calls its own attributes when it is loaded."""
+    opening = imported(*name.split())
     partial = b"\x80\x04" + imported("functools", "partial")
-    assert "pickle-call-not-allowed" in refused_by(partial + imported("numpy", "memmap") + b"\x85R.")
+    assert "pickle-call-not-allowed" in refused_by(partial + opening + b"\x85R.")
     assert not refused_by(partial + imported("numpy", "sort") + b"\x85R.")
+    model = b"\x80\x04" + imported("sklearn.isotonic", "IsotonicRegression") + b")\x81}"
+    assert refused_by(model + text("_build_f") + opening + b"sb.") == {STATE}
+
+
+def test_range_is_not_written_out() -> None:
+    index = b"\x80\x04" + imported("pandas.core.indexes.base", "_new_Index") + imported("pandas", "Index")
+    index += b"}" + text("data") + imported("builtins", "range") + b"J\xff\xff\xff\x7f\x85Rs\x86R."
+    assert refused_by(index) == {"pickle-call-not-allowed"}
 
 
 def test_plain_attributes_are_set() -> None:
