@@ -108,22 +108,23 @@ def scan_part(
 
 def join_parts(entries: Mapping[str, Source], parts: Sequence[Part]) -> Report:
     """Return the report on an upload; a file that is in none of ``parts`` is refused as not scanned."""
+    from strongroom.scan.redaction import redact_place  # a file may be named after a credential
+
     formats = {path: found for part in parts for path, found in part.formats.items()}
     claimed = frozenset().union(*(part.claimed for part in parts))
     matches = [match for part in parts for match in part.matches]
     reported = {match.place.path for match in matches}
-    for path in sorted(entries):
+    shown = {path: redact_place(Place(path)) for path in sorted(entries)}
+    for path, place in shown.items():
         if path not in formats and path in reported:
             continue  # its scan broke off, which is said
         if path not in formats:
-            matches.append(Match(UNKNOWN, Place(path), "was not scanned"))
+            matches.append(Match(UNKNOWN, place, "was not scanned"))
         elif formats[path] is Format.UNKNOWN and path not in claimed:
-            matches.append(
-                Match(UNKNOWN, Place(path), "is of no known format and no model here refers to it")
-            )
+            matches.append(Match(UNKNOWN, place, "is of no known format and no model here refers to it"))
     files = tuple(
-        ScannedFile(path, formats.get(path, Format.UNKNOWN), size)
-        for path, (_, size) in sorted(entries.items())
+        ScannedFile(place.path, formats.get(path, Format.UNKNOWN), entries[path][1])
+        for path, place in shown.items()
     )
     return Report(files, tuple(sorted(matches, key=_order)), sum(part.dropped for part in parts))
 
