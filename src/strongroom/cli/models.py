@@ -226,7 +226,19 @@ def _lines_of(shown: dict[str, Any]) -> list[str]:
     for kind in ("inputs", "outputs"):
         for tensor in (shown["schema"] or {}).get(kind, []):
             lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
-    return lines
+    conversion = (shown.get("inspection") or {}).get("conversion")
+    return lines if conversion is None else [*lines, *_conversion_lines(conversion)]
+
+
+def _conversion_lines(conversion: dict[str, Any]) -> list[str]:
+    """What a reviewer should know of the original that is not here."""
+    original, facts = conversion["original"], conversion["facts"]
+    signed = f"by {conversion['by']}" if conversion["signed"] else "elsewhere, on the publisher's word"
+    error = f"largest relative error {facts['relative']}" if facts["relative"] else "labels compared only"
+    return [
+        f"{'converted':13} {signed}, from {original['name']}  {original['sha256']}",
+        f"{'compared':13} {facts['estimator']}, {facts['rows']} rows, {error}, bound {facts['bound']}",
+    ]
 
 
 def verify(

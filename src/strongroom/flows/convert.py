@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from strongroom.artifact.formats import Format, identify
 from strongroom.artifact.inspect import inspect
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import InvalidError, RejectedError, shorten
@@ -30,6 +31,7 @@ from strongroom.values import Action, Digest, Finding, ModelId, SealedEntry, Sev
 
 MAX_ORIGINAL_BYTES = 2**32
 DEFAULT_NAME = "model.onnx"
+_INERT = frozenset({Format.ONNX, Format.SAFETENSORS, Format.GGUF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ def convert(
     content = _read(file)
     file.require_unchanged()
     # (2) the static wall: what it refuses is never run
+    _require_convertible(file.path, content)
     tell("scanning")
     _require_harmless(file.path, content)
     # (3) the sandbox: read, convert, compare
@@ -172,6 +175,12 @@ def _read(file: SourceFile) -> bytes:
     if file.read_into(0, memoryview(content)) != file.size:
         raise RejectedError(f"{shorten(file.path)}: changed while it was read")
     return bytes(content)
+
+
+def _require_convertible(path: str, content: bytes) -> None:
+    found = identify(_reader(content), len(content))
+    if found in _INERT:
+        raise InvalidError(f"{shorten(path)}: is {found} already", hint="publish it as it is")
 
 
 def _require_harmless(path: str, content: bytes) -> None:
