@@ -12,16 +12,16 @@ from strongroom.artifact.onnx_values import ExternalData
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.artifact.safetensors import read_safetensors
 from strongroom.artifact.tensors import Kind, TensorSpec
+from strongroom.artifact.unserved import UNSERVED, read_needs, weights_of
 from strongroom.errors import RejectedError, shorten
 from strongroom.values import Finding, Severity
 
-_MODELS = (Format.ONNX, Format.SAFETENSORS, Format.GGUF)
+_MODELS = (Format.ONNX, Format.SAFETENSORS, Format.GGUF, *UNSERVED)
 _COMPANIONS = frozenset({Format.JSON, Format.TEXT, Format.EMPTY})
 _CODE = frozenset({"py", "pyc", "sh", "bat", "ps1", "so", "dll", "dylib", "jar", "ipynb"})
 _ENGINE_SETTINGS = "ort_config"
 """Metadata that onnxruntime may take as session options."""
 _EXTERNAL_REFUSED = frozenset(Format) - {Format.UNKNOWN, *_COMPANIONS}
-_EXPORT_TREES = "export the model to ONNX with onnxmltools"
 _FIXES = {
     Format.PICKLE: "it runs code when it is loaded; make ONNX of it: strongroom convert",
     Format.TORCH: "its pickle runs code; make ONNX of it: strongroom convert, or torch.onnx.export",
@@ -37,12 +37,7 @@ _FIXES = {
     Format.TORCHSCRIPT: "it is a program; export the model with torch.onnx.export",
     Format.EXPORTED_PROGRAM: "it is a program; export the model with torch.onnx.export",
     Format.SKOPS: "it names code to be loaded; export the model to ONNX with skl2onnx",
-    Format.XGBOOST_JSON: _EXPORT_TREES,
-    Format.XGBOOST_UBJ: _EXPORT_TREES,
-    Format.LIGHTGBM: _EXPORT_TREES,
     Format.PMML: "export the model to ONNX from the framework that trained it",
-    Format.OPENVINO: "export the model to ONNX from the framework that trained it",
-    Format.TFLITE: "export the model to ONNX with tf2onnx",
     Format.NOTEBOOK: "a model folder holds no programs; leave it out",
 }
 
@@ -107,8 +102,10 @@ def inspect(entries: Mapping[str, Source]) -> Inspection:
             return _inspect_onnx(entries, formats, mains)
         case Format.SAFETENSORS:
             return _inspect_safetensors(entries, formats, mains)
-        case _:
+        case Format.GGUF:
             return _inspect_gguf(entries, formats, mains)
+        case found:
+            return _inspect_unserved(entries, formats, mains, found)
 
 
 def _refuse_active(formats: Mapping[str, Format]) -> None:
@@ -126,7 +123,7 @@ def _refuse_active(formats: Mapping[str, Format]) -> None:
 def _nothing_to_publish(formats: Mapping[str, Format]) -> RejectedError:
     path, found = next(iter(formats.items()))
     return RejectedError(
-        f"entry {shorten(path)}: is {found}, and no file here is ONNX, safetensors or GGUF",
+        f"entry {shorten(path)}: is {found}, and no file here is an inert model",
         hint="export the model to ONNX",
     )
 
@@ -265,6 +262,26 @@ def _inspect_gguf(
     tensors = sum(model.tensors for _, model in models)
     needs = {"architecture": architecture, "files": len(mains), "tensors": tensors}
     return _weights(Format.GGUF, mains[0], needs, findings)
+
+
+def _inspect_unserved(
+    entries: Mapping[str, Source], formats: Mapping[str, Format], mains: list[str], found: Format
+) -> Inspection:
+    if len(mains) > 1:
+        raise RejectedError(
+            f"model: holds {len(mains)} {found} models, {shorten(mains[0])} first",
+            hint="publish each on its own",
+        )
+    main = mains[0]
+    needs = read_needs(found, *entries[main], main)
+    _require_companions(formats, {main, *weights_of(found, main)})
+    finding = _finding(
+        "model-not-served",
+        shorten(main),
+        f"is {found}: kept, signed and released, but not served by this release",
+        "to serve it, make ONNX of it: strongroom convert",
+    )
+    return _weights(found, main, needs, [finding])
 
 
 def _weights(found: Format, main: str, needs: dict[str, Any], findings: list[Finding]) -> Inspection:

@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -77,8 +78,8 @@ def pointing(location: str, **more: str) -> bytes:
 
 REFUSED: list[tuple[str, dict[str, bytes], str]] = [
     ("nothing", {}, "no entries"),
-    ("no model", {"README.md": b"hello"}, "no file here is ONNX"),
-    ("only unknown bytes", {"weights.bin": some_bytes(100)}, "no file here is ONNX"),
+    ("no model", {"README.md": b"hello"}, "no file here is an inert model"),
+    ("only unknown bytes", {"weights.bin": some_bytes(100)}, "no file here is an inert model"),
     ("pickle", {"model.pkl": pickle.dumps([1])}, "is pickle"),
     ("pickle beside a model", {"model.onnx": LINEAR, "x": pickle.dumps([1])}, "is pickle"),
     ("torch", {"model.pt": archive("a/data.pkl")}, "is torch"),
@@ -150,3 +151,32 @@ def test_weights_are_kept_but_not_served() -> None:
 def test_a_template_in_gguf_is_a_finding() -> None:
     found = look({"w.gguf": gguf((pair("tokenizer.chat_template", 8, text("{{ x }}")),))})
     assert [finding.rule for finding in found.findings] == ["gguf-template"]
+
+
+SAMPLES = Path(__file__).parents[2] / "vectors" / "artifacts"
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "key"),
+    [
+        ("xgb.json", Format.XGBOOST_JSON, "trees"),
+        ("xgb.ubj", Format.XGBOOST_UBJ, "objective"),
+        ("lgb.txt", Format.LIGHTGBM, "trees"),
+        ("ov_ok.xml", Format.OPENVINO, "operators"),
+    ],
+)
+def test_inert_model_that_is_not_served_is_kept_with_what_it_needs(
+    name: str, found: Format, key: str
+) -> None:
+    data = (SAMPLES / name).read_bytes()
+    seen = inspect({name: (Octets(data).read_at, len(data))})
+    assert (seen.format, seen.main, seen.servable) == (found, name, False)
+    assert seen.dependencies[key]
+    assert [each.rule for each in seen.findings] == ["model-not-served"]
+
+
+def test_two_models_of_one_tool_are_not_one() -> None:
+    data = (SAMPLES / "lgb.txt").read_bytes()
+    source = (Octets(data).read_at, len(data))
+    with pytest.raises(RejectedError, match="holds 2 lightgbm models"):
+        inspect({"a.txt": source, "b.txt": source})

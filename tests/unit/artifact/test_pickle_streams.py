@@ -30,7 +30,7 @@ OBJECTS = [None, 1, 1.5, "text", b"bytes", [1, 2], {"a": (1, 2)}, {1, 2}, Ordere
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("value", OBJECTS, ids=str)
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: type(value).__name__)
 def test_what_python_writes_is_a_pickle(protocol: int, value: object) -> None:
     content = pickle.dumps(value, protocol)
     assert recognised(content)
