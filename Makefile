@@ -2,17 +2,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt bench fuzz dev lock clean
+.PHONY: help demo test check lint fmt bench bench-scan fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 BENCH_READY := .venv-bench/.ready
+BENCH_SCAN_READY := .venv-bench-scan/.ready
 FUZZ_READY := .venv-fuzz/.ready
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(READY) ## theft, tampering and forgery against a real deployment, before and after
 	@$(BIN)/python -m demo
@@ -38,6 +39,9 @@ bench: $(READY) $(BENCH_READY) ## sealing and serving against other tools, as ta
 	@$(BIN)/python bench/seal.py
 	@$(BIN)/python bench/gateway.py
 
+bench-scan: $(READY) $(BENCH_SCAN_READY) ## scanning against other scanners, as tables; about 20 minutes; SAMPLES=folder
+	@$(BIN)/python bench/scan.py $(SAMPLES)
+
 fuzz: $(READY) $(FUZZ_READY) ## look for inputs that break a parser of the scan; MINUTES=30 TARGETS="pickle yaml"
 	@.venv-fuzz/bin/python -m bench.fuzz --minutes $(or $(MINUTES),30) $(TARGETS)
 
@@ -48,7 +52,7 @@ lock: $(READY) ## write the locks anew, keeping versions where possible (scripts
 	@scripts/lock
 
 clean: ## remove everything that is not in the repository, environments included
-	rm -rf .venv .venv-bench .venv-fuzz .fuzz .demo build dist src/*.egg-info .coverage .coverage.* \
+	rm -rf .venv .venv-bench .venv-bench-scan .venv-fuzz .fuzz .demo build dist src/*.egg-info .coverage .coverage.* \
 	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -61,6 +65,10 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment
 $(BENCH_READY): requirements-bench.lock bench/requirements.in scripts/make_environment
 	@PYTHON="$(PYTHON)" scripts/make_environment .venv-bench requirements-bench.lock
 	@.venv-bench/bin/python -m pip install --quiet "$$(grep '^torch==' bench/requirements.in)"
+	@touch $@
+
+$(BENCH_SCAN_READY): requirements-bench-scan.lock scripts/make_environment
+	@PYTHON="$(PYTHON)" scripts/make_environment .venv-bench-scan requirements-bench-scan.lock
 	@touch $@
 
 # The fuzzer alone; all else is taken from .venv, so that what is fuzzed is what is tested.

@@ -26,7 +26,9 @@ def _direct_dependencies() -> set[str]:
     return {re.split(r"[ =<>!~\[;]", line, maxsplit=1)[0].lower().replace("_", "-") for line in wanted}
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-bench.lock", "requirements-fuzz.lock"])
+@pytest.mark.parametrize(
+    "lock", [f"requirements{which}.lock" for which in ("", "-bench", "-bench-scan", "-fuzz")]
+)
 def test_lock_names_no_host_no_path_and_pins_by_hash(lock: str) -> None:
     lines = (_ROOT / lock).read_text().splitlines()
     assert [line for line in lines if not (_PIN.fullmatch(line) or _HASH.fullmatch(line))] == []
