@@ -19,6 +19,8 @@ MAX_SPEC_CHARS = 2**20
 MAX_NODES = 4096
 MAX_POWERS = 4
 MAX_POWER = 8
+MAX_PRECISION = 1024
+"""Bits of a number."""
 MAX_SPEC_DEPTH = 64
 
 NAME = re.compile(r"(?:[A-Za-z_]\w{0,1023})?", re.ASCII)
@@ -38,6 +40,8 @@ _SYMBOLIC_NAMES = """
 _SYMBOLIC = frozenset(_SYMBOLIC_NAMES.split())
 """Of sympy and torch.utils._sympy.functions."""
 _VALUES = re.compile(r"(?:[su]|zf?|zuf|f)\d{1,9}|true|false|int_oo|oo", re.ASCII)
+_NUMBER = re.compile(r"-?[0-9.]{1,64}(?:e[-+]?[0-9]{1,4})?", re.ASCII)
+_POWERS = frozenset({"FloatPow", "LShift", "Pow", "PowByNatural"})
 _KEY = re.compile(r"[\w.]{0,256}", re.ASCII)
 _GUARD_METHODS = frozenset({"size", "stride", "storage_offset", "dim", "numel", "item"})
 _GUARD_FUNCTIONS = frozenset({"max", "min", "abs", "int", "float", "round", "len", "isinstance"})
@@ -118,24 +122,45 @@ def _is_power(node: ast.AST) -> bool:
 
 def _is_size_part(node: ast.AST) -> bool:
     match node:
-        case ast.Call(func=ast.Name(id=name), keywords=keywords):
-            return name in _SYMBOLIC and all(isinstance(each.value, ast.Constant) for each in keywords)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
+            is_small = name not in _POWERS or (len(args) == 2 and _is_small(args[1]))
+            return name in _SYMBOLIC and is_small and all(map(_is_option, keywords))
         case ast.Name(id=name):
             return name in _SYMBOLIC or _VALUES.fullmatch(name) is not None
         case ast.Constant(value=value):
             return isinstance(value, int | float | bool) or _is_symbol(value)
-        case ast.BinOp(op=ast.Pow(), right=right):
-            return (
-                isinstance(right, ast.Constant) and isinstance(right.value, int) and right.value <= MAX_POWER
-            )
+        case ast.BinOp(op=ast.Pow() | ast.LShift(), right=right):
+            return _is_small(right)
         case ast.keyword():
             return True
         case _:
             return isinstance(node, _PLAIN_SYNTAX)
 
 
+def _is_small(node: ast.expr) -> bool:
+    """An exponent that sympy does not work out for hours: a small number, or a symbol."""
+    match node:
+        case ast.Call(func=ast.Name(id="Integer"), args=[ast.Constant(value=value)]):
+            return isinstance(value, int) and value <= MAX_POWER
+        case ast.Constant(value=value):
+            return isinstance(value, int) and value <= MAX_POWER
+        case ast.Call(func=ast.Name(id="Symbol")):
+            return True
+        case ast.Name(id=name):
+            return _VALUES.fullmatch(name) is not None
+        case _:
+            return False
+
+
+def _is_option(keyword: ast.keyword) -> bool:
+    """``positive=True``, ``precision=53``."""
+    value = keyword.value.value if isinstance(keyword.value, ast.Constant) else ""
+    return isinstance(value, int) and value <= MAX_PRECISION
+
+
 def _is_symbol(value: object) -> bool:
-    return isinstance(value, str) and NAME.fullmatch(value) is not None
+    """The name of a symbol, or a number written as text."""
+    return isinstance(value, str) and (NAME.fullmatch(value) or _NUMBER.fullmatch(value)) is not None
 
 
 def guard_fault(text: str) -> str:
