@@ -3,7 +3,7 @@
 import re
 
 from strongroom.scan import pickle_numpy, torch_calls
-from strongroom.scan.pickle_globals import Use
+from strongroom.scan.pickle_globals import Allowed, Use
 from strongroom.scan.pickle_patterns import (
     KINDS,
     OTHER_ARGUMENTS,
@@ -14,6 +14,7 @@ from strongroom.scan.pickle_patterns import (
     check_names,
     fact_of,
     fits,
+    is_global_call,
     is_made,
     is_refused,
     opens_files,
@@ -120,12 +121,21 @@ def _pattern(call: Call) -> str:
     return "" if short else "with a regular expression that is too long"
 
 
+_ZONE = Global("zoneinfo", "ZoneInfo._unpickle", Allowed(Use.CALL, "name,bool?"))
+"""A name of the database of time zones; `zoneinfo` refuses one that leads elsewhere, as the check does."""
+
+
 def _enum_member(call: Call) -> str:
     """getattr(Enum, "NAME"): how Python 3.11 pickles a member of an enumeration."""
     if len(call.args) == 2:
         owner, name = call.args
         is_enum = isinstance(owner, Global) and owner.allowed is not None and owner.allowed.use is Use.ENUM
         if is_enum and isinstance(name, str) and name.isidentifier() and not name.startswith("_"):
+            return ""
+        if is_global_call(owner, "distribution") and name == "_entropy":
+            return ""  # a discrete one of SciPy keeps its own function, made ready for arrays
+        if is_global(owner, "zoneinfo.ZoneInfo") and name == "_unpickle":
+            call.constant = _ZONE
             return ""
     return "for something that is not a member of an allowed enumeration"
 
@@ -145,6 +155,12 @@ def _partial(call: Call) -> str:
     if len(call.args) == 1 and (_is_inert_function(call.args[0]) or is_refused(call.args[0])):
         return ""
     return "of something that is not an allowed function"
+
+
+def _vectorized_state(_: Made, state: object) -> str:
+    """numpy.vectorize calls a function for each number; SciPy keeps one of its distributions' own so."""
+    function = state.entries.get("pyfunc") if isinstance(state, Dict) else None
+    return "" if is_global_call(function, "enum-member") else "whose function is not one of SciPy's"
 
 
 def _partial_state(_: Made, state: object) -> str:
@@ -237,11 +253,13 @@ _CALLS: dict[str, Check] = {
     "xgboost-booster": _no_arguments,
     "lightgbm-booster": _no_arguments,
     "joblib-array": _no_arguments,
+    "vectorize": _no_arguments,
 }
 _STATES: dict[str, StateCheck] = {
     **pickle_numpy.STATES,
     **torch_calls.STATES,
     "partial": _partial_state,
+    "vectorize": _vectorized_state,
     "distribution": _distribution_state,
     "xgboost-booster": _booster_state,
     "lightgbm-booster": _booster_state,

@@ -74,7 +74,7 @@ class PickleJudge:
             self._refuse_name(known, offset)
         return known
 
-    def call(self, callee: object, args: object, named: object, offset: int) -> Made | bytes | Long:
+    def call(self, callee: object, args: object, named: object, offset: int) -> Made | bytes | Long | Global:
         if not isinstance(callee, Global):
             if not (isinstance(callee, Made) and callee.maker is None):
                 self._add(rules.CALL, offset, f"calls {_kind(callee)}", "kind")

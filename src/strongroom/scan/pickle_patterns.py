@@ -20,7 +20,7 @@ class Call:
     fact: object = None
     maker: Global | None = None
     """The class of the result, where it is not the callee."""
-    constant: bytes | Long | None = None
+    constant: bytes | Long | Global | None = None
     inside: tuple[str, object] | None = None
     """A kind of content and a string of bytes that the call reads as such."""
 

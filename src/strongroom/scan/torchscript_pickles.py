@@ -64,7 +64,7 @@ class _Judge(PickleJudge):
             return Global(module, name, _OBJECT)
         return super().find(module, name, offset)
 
-    def call(self, callee: object, args: object, named: object, offset: int) -> Made | bytes | Long:
+    def call(self, callee: object, args: object, named: object, offset: int) -> Made | bytes | Long | Global:
         if isinstance(callee, Global) and callee.allowed is _HELPER:
             items = args.items if isinstance(args, Tuple) else []
             if named is None and 1 <= len(items) <= 2 and all(isinstance(tag, str) for tag in items[1:]):

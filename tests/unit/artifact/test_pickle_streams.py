@@ -1,7 +1,10 @@
 """What would run as a pickle is told from text and weights, both ways."""
 
+import io
 import pickle
+import zipfile
 from collections import OrderedDict
+from datetime import UTC, datetime
 
 import pytest
 
@@ -145,3 +148,12 @@ def test_lines_are_searched_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None
 def test_arguments_longer_than_the_file_end_the_walk() -> None:
     assert not recognised(b"\x8e" + b"\xff" * 8 + CALL)
     assert not recognised(b"T\xff\xff\xff\x7f" + CALL)
+
+
+def test_a_checkpoint_in_an_archive_does_not_run_from_its_first_byte() -> None:
+    """A number ten in front of the first name is the end of a line to a pickle reader."""
+    checkpoint = {"epoch": 10, "at": datetime(2026, 1, 1, tzinfo=UTC)}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("ckpt/data.pkl", pickle.dumps(checkpoint, 2))
+    assert not runs(buffer.getvalue())

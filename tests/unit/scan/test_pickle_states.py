@@ -101,3 +101,21 @@ def test_range_is_not_written_out() -> None:
 
 def test_plain_attributes_are_set() -> None:
     assert not refused_by(pickle.dumps(Namespace(rate=0.1, names=["a"], table={1: 2, None: 3})))
+
+
+def test_zones_and_discrete_distributions_are_data() -> None:
+    zone = b"\x80\x04" + imported("builtins", "getattr") + imported("zoneinfo", "ZoneInfo")
+    zone += text("_unpickle") + b"\x86R"
+    assert not refused_by(zone + text("Europe/Berlin") + b"K\x01\x86R.")
+    assert refused_by(zone + text("../../tmp/zone") + b"K\x01\x86R.") == {"pickle-call-not-allowed"}
+    entropy = b"\x80\x04" + imported("builtins", "getattr")
+    entropy += (
+        imported("scipy.stats._discrete_distns", "randint_gen") + b")\x81" + text("_entropy") + b"\x86R"
+    )
+    assert not refused_by(entropy + b".")
+    assert refused_by(entropy + b")R.") == {"pickle-call-not-allowed"}
+
+
+def test_no_function_is_called_for_each_number() -> None:
+    vectorized = b"\x80\x04" + imported("numpy", "vectorize") + b")\x81}" + text("pyfunc")
+    assert refused_by(vectorized + imported("numpy", "sort") + b"sb.") == {STATE}
