@@ -37,7 +37,8 @@ def parse_integers(value: object, what: str, low: int, high: int) -> Integers:
 def parse_floats(value: object, what: str) -> Floats:
     """Return a list of numbers (or an array of a UBJSON document), NaN and infinity among them."""
     if isinstance(value, np.ndarray):
-        return value.astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN is NaN all the same
+            return value.astype(np.float64)
     if not isinstance(value, list) or not set(map(type, value)) <= {int, float}:
         raise RejectedError(f"{what} are not a list of numbers")
     try:
