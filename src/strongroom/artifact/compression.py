@@ -23,6 +23,8 @@ MAX_STREAMS = 2**14
 MAX_WINDOW_BYTES = 2**26
 """What a stream may ask its reader to remember."""
 
+_PACKED_PIECE_BYTES = 2**16
+"""Given to the others: small, for a bomb shows once it is beyond the ratio to all that was given."""
 _ZSTD_PIECE_BYTES = 2**10
 """Given to zstd at a time: it has no bound on what comes out, and a block of 128 KiB may take 4 bytes."""
 
@@ -44,7 +46,7 @@ class _Kind(NamedTuple):
     unpacker: Callable[[], Unpacker]
     repeats: bool
     """Whether readers go on with a stream behind the first."""
-    piece_bytes: int = PIECE_BYTES
+    piece_bytes: int = _PACKED_PIECE_BYTES
 
 
 class _Zlib:
