@@ -61,7 +61,7 @@ class OperatorError(RejectedError):
 
 
 class SelfReferenceError(RejectedError):
-    """Functions that call themselves, or graphs nested beyond their bound."""
+    """Functions that call themselves or one another without end, or graphs nested beyond their bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,8 @@ class _Reader:
 
     def _functions(self, spans: Iterable[Span], body: _Body) -> tuple[set[Operator], list[list[Span]]]:
         """Collect the local functions; return their names and what each of them imports."""
-        calls: dict[Operator, set[Operator]] = {}
+        calls: dict[Operator, Counter[Operator]] = {}
+        used = body.operators.copy()
         imports: list[list[Span]] = []
         for span in spans:
             domain = name = overload = ""
@@ -239,26 +240,40 @@ class _Reader:
                 raise self._wire.reject(f"defines {shorten(name)} anew in a standard domain")
             if (domain, name) in calls or overload:
                 raise self._wire.reject(f"defines {shorten(name)} more than once")
-            calls[domain, name] = set(inner.operators)
+            calls[domain, name] = inner.operators
             body.operators.update(inner.operators)
             body.users = inner.users | body.users
             body.tensors += inner.tensors
-        self._require_no_cycle(calls)
+        self._require_bounded_calls(calls, used)
         return set(calls), imports
 
-    def _require_no_cycle(self, calls: dict[Operator, set[Operator]]) -> None:
-        """A function that calls itself would be inlined for ever."""
-        open_calls = {name: {called for called in inner if called in calls} for name, inner in calls.items()}
-        while open_calls:
-            leaves = [name for name, inner in open_calls.items() if not inner]
-            if not leaves:
-                raise SelfReferenceError(
-                    f"{self._wire.what}: function {shorten(min(open_calls)[1])} calls itself"
-                )
-            for leaf in leaves:
-                del open_calls[leaf]
-            for inner in open_calls.values():
-                inner.difference_update(leaves)
+    def _require_bounded_calls(
+        self, calls: dict[Operator, Counter[Operator]], used: Counter[Operator]
+    ) -> None:
+        """Runtimes put the body of a function in place of each call: it must end, within a bound."""
+        callers: dict[Operator, list[Operator]] = {name: [] for name in calls}
+        missing = dict.fromkeys(calls, 0)
+        for name, inner in calls.items():
+            for called in inner.keys() & calls.keys():
+                callers[called].append(name)
+                missing[name] += 1
+        nodes: dict[Operator, int] = {}
+        ready = [name for name, count in missing.items() if not count]
+        while ready:
+            name = ready.pop()
+            total = sum(count * nodes.get(called, 1) for called, count in calls[name].items())
+            nodes[name] = min(total, MAX_NODES + 1)
+            for caller in callers[name]:
+                missing[caller] -= 1
+                if not missing[caller]:
+                    ready.append(caller)
+        if len(nodes) < len(calls):
+            first = min(name for name in calls if name not in nodes)
+            raise SelfReferenceError(f"{self._wire.what}: function {shorten(first[1])} calls itself")
+        if sum(count * nodes.get(called, 1) for called, count in used.items()) > MAX_NODES:
+            raise SelfReferenceError(
+                f"{self._wire.what}: functions that call one another come to more than {MAX_NODES} nodes"
+            )
 
     def _opsets(self, spans: Iterable[Span], local: set[str]) -> dict[str, int]:
         versions: dict[str, int] = {}

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from strongroom.artifact.onnx import MAX_GRAPH_DEPTH, OnnxModel, read_onnx
+from strongroom.artifact.onnx import MAX_GRAPH_DEPTH, OnnxModel, SelfReferenceError, read_onnx
 from strongroom.artifact.onnx_values import ExternalData
 from strongroom.artifact.tensors import Kind, TensorSpec
 from strongroom.errors import RejectedError
@@ -108,6 +108,27 @@ def test_local_functions_are_looked_into() -> None:
     found = read(data)
     assert found.functions == {("local", "Twice"), ("local", "Once")}
     assert ("", "Neg") in found.operators
+
+
+def doubling(levels: int) -> bytes:
+    """Functions that call the next one twice each."""
+    names = [f"F{level}" for level in range(levels)]
+    bodies = [
+        function(name, wire.node(called, "local"), wire.node(called, "local"))
+        for name, called in zip(names, names[1:], strict=False)
+    ]
+    return wire.model(
+        wire.graph(nodes=(wire.node("F0", "local"),)),
+        *bodies,
+        function(names[-1], wire.node("Abs")),
+        opsets=wire.opset() + wire.opset("local", 1),
+    )
+
+
+def test_functions_that_grow_without_bound_are_refused() -> None:
+    assert len(read(doubling(10)).functions) == 10
+    with pytest.raises(SelfReferenceError, match="come to more than"):
+        read(doubling(40))
 
 
 def deep(levels: int) -> bytes:
