@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -115,7 +116,7 @@ def doubling(levels: int) -> bytes:
     names = [f"F{level}" for level in range(levels)]
     bodies = [
         function(name, wire.node(called, "local"), wire.node(called, "local"))
-        for name, called in zip(names, names[1:], strict=False)
+        for name, called in pairwise(names)
     ]
     return wire.model(
         wire.graph(nodes=(wire.node("F0", "local"),)),
