@@ -21,10 +21,13 @@ from sklearn import (
     cluster,
     compose,
     decomposition,
+    dummy,
     ensemble,
     feature_extraction,
     gaussian_process,
     impute,
+    kernel_approximation,
+    kernel_ridge,
     linear_model,
     mixture,
     model_selection,
@@ -92,6 +95,10 @@ def _table_pipeline(model: Any, table: Any, *, gaps: bool = False) -> Any:
 
 def _scaled(model: Any, labels: Array) -> Any:
     return pipeline.make_pipeline(preprocessing.StandardScaler(), model).fit(_ROWS, labels)
+
+
+def _ridge_pipeline() -> Any:
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.Ridge())
 
 
 def _booster(objective: str, labels: Array, **more: Any) -> Any:
@@ -172,6 +179,27 @@ MODELS: dict[str, Callable[[], Any]] = {
     "letters": lambda: feature_extraction.text.TfidfVectorizer(analyzer="char", ngram_range=(1, 2)).fit(
         _TEXTS
     ),
+    "words, counted by their logarithm": lambda: pipeline.make_pipeline(
+        feature_extraction.text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), svm.LinearSVC()
+    ).fit(_TEXTS, _TWO),
+    "a function of numpy": lambda: pipeline.make_pipeline(
+        preprocessing.FunctionTransformer(np.log1p), linear_model.Ridge()
+    ).fit(np.abs(_ROWS), _NUMBER),
+    "a target of numpy": lambda: compose.TransformedTargetRegressor(
+        _ridge_pipeline(), func=np.log1p, inverse_func=np.expm1
+    ).fit(_ROWS, _POSITIVE),
+    "a scaled target": lambda: compose.TransformedTargetRegressor(
+        _ridge_pipeline(), transformer=preprocessing.StandardScaler()
+    ).fit(_ROWS, _NUMBER),
+    "bins": lambda: pipeline.make_pipeline(
+        preprocessing.KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"), linear_model.Ridge()
+    ).fit(_ROWS, _NUMBER),
+    "kernel ridge": lambda: kernel_ridge.KernelRidge(kernel="rbf").fit(_ROWS, _NUMBER),
+    "Nystroem": lambda: kernel_approximation.Nystroem(n_components=20).fit(_ROWS),
+    "random features": lambda: kernel_approximation.RBFSampler(n_components=20).fit(_ROWS),
+    "independent components": lambda: decomposition.FastICA(2).fit(_ROWS),
+    "nearest centres": lambda: cluster.Birch(n_clusters=2).fit(_ROWS),
+    "always the most frequent": lambda: dummy.DummyClassifier().fit(_ROWS, _WORDS),
     "in a dictionary": lambda: {"model": linear_model.Ridge().fit(_ROWS, _NUMBER), "version": "3"},
     "XGBoost": lambda: xgboost.XGBClassifier(**_XGB).fit(_ROWS, _TWO),
     "XGBoost with names": lambda: xgboost.XGBClassifier(**_XGB).fit(
@@ -299,12 +327,16 @@ def test_a_pickle_that_was_compressed_by_hand_is_read(how: str, line: Line) -> N
 
 UNCONVERTIBLE: dict[str, tuple[Callable[[], Any], str]] = {
     "no converter": (
-        lambda: cluster.Birch(n_clusters=2).fit(_ROWS),
-        "skl2onnx has no converter for Birch",
+        lambda: decomposition.SparsePCA(2, max_iter=5).fit(_ROWS.astype(float)),
+        "skl2onnx has no converter for SparsePCA",
     ),
     "dictionaries": (
         lambda: feature_extraction.DictVectorizer().fit([{"a": 1.0}]),
         "DictVectorizer takes dictionaries",
+    ),
+    "a function of one's own": (
+        lambda: preprocessing.FunctionTransformer(np.cumsum).fit(_ROWS),
+        "function 'cumsum' has no ONNX form",
     ),
     "no model": (lambda: {"a": 1, "b": [1, 2]}, "no fitted model"),
     "several models": (

@@ -5,15 +5,13 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto
-from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType
 
 from strongroom.serve.converter.forest import Forest
+from strongroom.serve.converter.nodes import Nodes
 from strongroom.serve.converter.xgboost_trees import Boosted, Link
 
 _Read = Callable[[Any], Boosted]
 _Convert = Callable[[Any, Any, Any], None]
-_OPSET = 13
-"""Of the operators below; the oldest in which all have the form they are used in."""
 
 
 def converter_of(read: _Read) -> _Convert:
@@ -22,7 +20,7 @@ def converter_of(read: _Read) -> _Convert:
     def convert(scope: Any, operator: Any, container: Any) -> None:
         estimator = operator.raw_operator
         boosted = read(estimator)
-        nodes = _Nodes(scope, container)
+        nodes = _BoostedNodes(scope, container)
         rows = nodes.as_floats(operator.inputs[0])
         margin = nodes.margin(rows, boosted)
         classes = getattr(estimator, "classes_", None) if len(operator.outputs) == 2 else None
@@ -39,39 +37,8 @@ def converter_of(read: _Read) -> _Convert:
     return convert
 
 
-class _Nodes:
-    """Adds nodes, and names what is between them."""
-
-    def __init__(self, scope: Any, container: Any) -> None:
-        self._scope = scope
-        self._container = container
-
-    def add(self, kind: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
-        name = output or self._scope.get_unique_variable_name(f"boosted_{kind}")
-        is_tree = kind in ("TreeEnsembleRegressor", "ArrayFeatureExtractor")
-        self._container.add_node(
-            kind,
-            inputs,
-            name,
-            op_domain="ai.onnx.ml" if is_tree else "",
-            op_version=1 if is_tree else _OPSET,
-            name=self._scope.get_unique_operator_name(kind),
-            **attributes,
-        )
-        return name
-
-    def constant(self, name: str, value: np.ndarray[Any, Any]) -> str:
-        full = str(self._scope.get_unique_variable_name(f"boosted_{name}"))
-        kind = {"f": TensorProto.FLOAT, "i": TensorProto.INT64}.get(value.dtype.kind, TensorProto.STRING)
-        values = [item.encode() if isinstance(item, str) else item for item in value.ravel().tolist()]
-        self._container.add_initializer(full, kind, list(value.shape), values)
-        return full
-
-    def as_floats(self, variable: Any) -> str:
-        """The rows as float32, which is what thresholds are compared with."""
-        if isinstance(variable.type, DoubleTensorType | Int64TensorType):
-            return self.add("Cast", [variable.full_name], to=TensorProto.FLOAT)
-        return str(variable.full_name)
+class _BoostedNodes(Nodes):
+    """From trees to an answer."""
 
     def margin(self, rows: str, boosted: Boosted) -> str:
         """What the link is applied to: a column for each target."""
@@ -134,12 +101,3 @@ class _Nodes:
         if boosted.scale == 1.0:
             return margin
         return self.add("Mul", [margin, self.constant("scale", np.array([boosted.scale], np.float32))])
-
-    def label(self, scores: str, classes: np.ndarray[Any, Any], output: str) -> None:
-        """The class of the highest score; the first of equals, as in numpy."""
-        flat = self.constant("flat", np.array([-1], np.int64))
-        best = self.add("ArgMax", [scores], axis=1, keepdims=0)
-        is_text = classes.dtype.kind not in "iubf"
-        values = classes.astype(str).astype(object) if is_text else classes.astype(np.int64)
-        known = self.constant("classes", values)
-        self.add("Reshape", [self.add("ArrayFeatureExtractor", [known, best]), flat], output)

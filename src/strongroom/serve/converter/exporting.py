@@ -15,7 +15,7 @@ from skl2onnx.common.shape_calculator import (
 )
 
 from strongroom.errors import InvalidError, shorten
-from strongroom.serve.converter import libraries, tree_corrections
+from strongroom.serve.converter import extra_converters, graph, libraries, tree_corrections
 from strongroom.serve.converter.boosted_nodes import converter_of
 from strongroom.serve.converter.histogram_trees import read_histogram
 from strongroom.serve.converter.layout import Kind, Layout, parts, steps, unwrap
@@ -50,12 +50,7 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
     try:
         with warnings.catch_warnings(), _adapted(model):
             warnings.simplefilter("ignore")
-            return convert_sklearn(
-                unwrap(model),
-                initial_types=_initial_types(layout, number),
-                options=_options(model),
-                target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-            )
+            return _export(unwrap(model), layout, number)
     except (exceptions.MissingShapeCalculator, exceptions.MissingConverter) as error:
         raise InvalidError(
             f"original: skl2onnx has no converter for {_named(error)}",
@@ -71,9 +66,28 @@ def export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
         ) from None
 
 
+def _export(model: Any, layout: Layout, number: type[np.floating[Any]]) -> Any:
+    last = [*steps(model)][-1]
+    if type(last).__name__ == "TransformedTargetRegressor":
+        undone = extra_converters.invert_target(last.transformer_)
+        inner = last.regressor_
+        if type(model).__name__ == "Pipeline":
+            inner = type(model)([*model.steps[:-1], ("inner", inner)])
+        proto = _export(unwrap(inner), layout, number)
+        graph.apply(proto, undone)
+        return proto
+    return convert_sklearn(
+        model,
+        initial_types=_initial_types(layout, number),
+        options=_options(model),
+        target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+    )
+
+
 def register() -> None:
     """Teach skl2onnx the estimators of XGBoost and LightGBM, so that they work inside pipelines too."""
     tree_corrections.correct()
+    extra_converters.register()
     # Pipelines tell every classifier of zipmap, and this one refuses to hear of it.
     _registration.get_converter("SklearnLinearSVC").get_allowed_options()["zipmap"] = [False, True]
     for library, read in (
@@ -128,19 +142,22 @@ def _has_zipmap(part: Any) -> bool:
 @contextmanager
 def _adapted(model: Any) -> Iterator[None]:
     """For the time of an export: what ONNX cannot say, said as nearly as it can."""
-    changed: list[tuple[Any, Any]] = []
+    changed: list[tuple[Any, str, Any]] = []
     for part in parts(model):
         if type(part).__name__ == "SimpleImputer" and not isinstance(part.missing_values, str):
             known = getattr(part, "statistics_", None)
             if known is not None and known.dtype.kind in "OU":
                 # A text is never missing in ONNX, so nothing is to be put in its place.
-                changed.append((part, part.missing_values))
+                changed.append((part, "missing_values", part.missing_values))
                 part.missing_values = _NEVER
+        if type(part).__name__ == "KBinsDiscretizer" and part.encode == "onehot":
+            changed.append((part, "encode", part.encode))
+            part.encode = "onehot-dense"
     try:
         yield
     finally:
-        for part, value in changed:
-            part.missing_values = value
+        for part, name, value in changed:
+            setattr(part, name, value)
 
 
 def _is_classifier(part: Any) -> bool:

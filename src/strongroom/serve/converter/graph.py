@@ -7,6 +7,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 PRODUCER = "strongroom convert"
+_ARITHMETIC = ("Add", "Sub", "Mul", "Div")
 _TENSORS = {"tensor_type"}
 
 
@@ -89,6 +90,21 @@ def put_side_by_side(model: Any, name: str, columns: int) -> None:
     output.CopyFrom(helper.make_tensor_value_info(name, output.type.tensor_type.elem_type, [None, columns]))
     model.graph.node.append(helper.make_node("Transpose", [inner], [turned], perm=[1, 0, 2]))
     model.graph.node.append(helper.make_node("Reshape", [turned, shape], [name]))
+
+
+def apply(model: Any, steps: Iterable[tuple[str, float]]) -> None:
+    """Apply operators to the one output, those of arithmetic with their number."""
+    (output,) = model.graph.output
+    for operator, number in steps:
+        name = output.name
+        inner, constant = _unused(model, f"{name}_inner"), _unused(model, f"{name}_number")
+        _rename(model.graph, name, inner)
+        output.name = name
+        inputs = [inner]
+        if operator in _ARITHMETIC:
+            model.graph.initializer.append(numpy_helper.from_array(np.array([number], np.float32), constant))
+            inputs.append(constant)
+        model.graph.node.append(helper.make_node(operator, inputs, [name]))
 
 
 def set_shape(model: Any, name: str, shape: Iterable[int]) -> None:

@@ -17,6 +17,7 @@ SEED = 20_260_401
 _NOISE = ("Lorem", "ipsum,", "dolor.", "sit-amet", "x1", "42", "äöü", "naïve", "—", "e-mail", "UNKNOWN")
 _UNSEEN = "unseen-category"
 _MAX_WORDS = 24
+_OF_POSITIVE = ("log", "log1p", "log2", "log10", "sqrt", "reciprocal")
 
 Array = np.ndarray[Any, Any]
 
@@ -100,7 +101,10 @@ def draw(model: Any, layout: Layout, rows: int, seed: int = SEED) -> Sample:
             drawn[column.name] = _categories(column, rows, random)
         else:
             centre, width = _scale_of(model, column.name, index)
-            drawn[column.name] = (centre + width * random.standard_normal(rows)).astype(np.float32)
+            values = centre + width * random.standard_normal(rows)
+            readers = [part for reader, _ in _readers(model, column.name, index) for part in steps(reader)]
+            positive = any(map(_takes_logarithm, readers))
+            drawn[column.name] = (np.abs(values) if positive else values).astype(np.float32)
     return Sample(layout, drawn)
 
 
@@ -108,7 +112,7 @@ def _numbers(model: Any, features: int, rows: int, random: np.random.Generator) 
     drawn = _draw_before(model, features, rows, random)
     if not np.isfinite(drawn).all():
         drawn = random.standard_normal((rows, features))
-    if _only_positive(model):
+    if _only_positive(model) or _takes_logarithm(next(iter(steps(unwrap(model))), None)):
         drawn = np.abs(drawn)
     bounds = getattr(unwrap(model), "n_categories_", None)
     if isinstance(bounds, np.ndarray) and bounds.shape == (features,):
@@ -160,6 +164,11 @@ def _only_positive(model: Any) -> bool:
         return bool(get_tags(unwrap(model)).input_tags.positive_only)
     except Exception:
         return False
+
+
+def _takes_logarithm(step: Any) -> bool:
+    """Whether a step is a function that only positive numbers have."""
+    return getattr(getattr(step, "func", None), "__name__", "") in _OF_POSITIVE
 
 
 def _scale_of(model: Any, name: str, index: int) -> tuple[float, float]:
