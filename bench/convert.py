@@ -1,4 +1,4 @@
-"""Which estimators of scikit-learn `strongroom convert` takes: each is fitted, pickled, converted in a sandbox.
+"""Which estimators of scikit-learn `strongroom convert` takes: each is fitted, pickled, tried in a sandbox.
 
     python -m bench.convert [NAME ...]
 

@@ -63,8 +63,8 @@ def _mount(*arguments: str) -> None:
 def _fill_and_try(root: str, what: str) -> None:
     """For each amount of room left: refused as an outage or done; afterwards whole, and a retry ends well.
 
-    Each disk has a folder of its own: SQLite removes its side files by path when a connection is collected, and
-    that path must not be another disk's by then.
+    Each disk has a folder of its own: SQLite removes its side files by path when a connection is collected,
+    and that path must not be another disk's by then.
     """
     place = Path(root)
     refused = 0

@@ -1,4 +1,4 @@
-"""Read OpenVINO IR: layers of the known operation sets, edges that do not lead round, constants in their file.
+"""Read OpenVINO IR: layers of known operation sets, edges that do not lead round, constants in their file.
 
 Form: src/core/xml_util/src/xml_serialize_util.cpp of OpenVINO 2026.4; IR versions 10 and 11.
 """

@@ -3,8 +3,8 @@
 Sources: `onnx.defs` of onnx 1.23.2 (all operators there have been in ``ai.onnx`` and ``ai.onnx.ml``), and the
 ``com.microsoft`` operators of onnxruntime 1.31 without those that open files, carry a compiled program, call
 out or run code (EPContext, Snpe, TorchEmbedding, PythonOp, ATen), without the generation loops (BeamSearch,
-GreedySearch, Sampling, WhisperBeamSearch), and without the experimental ones. Tokenizer is there because every
-text vectoriser of scikit-learn becomes one; its expressions are RE2's, which take linear time.
+GreedySearch, Sampling, WhisperBeamSearch), and without the experimental ones. Tokenizer is there because
+every text vectoriser of scikit-learn becomes one; its expressions are RE2's, which take linear time.
 """
 
 MAX_IR_VERSION = 14

@@ -1,7 +1,7 @@
 """Read PMML: its own elements and functions only, functions that end, and what is beside the standard.
 
-Format: dmg.org/pmml/v4-4-1. A model is data; what makes one a program is a function that somebody else supplies,
-an extension that carries code, or a table that is fetched.
+Format: dmg.org/pmml/v4-4-1. A model is data; what makes one a program is a function that somebody else
+supplies, an extension that carries code, or a table that is fetched.
 """
 
 import re

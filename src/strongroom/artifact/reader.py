@@ -19,9 +19,12 @@ from strongroom.errors import InvalidError
 from strongroom.values import ModelId, SealedEntry
 
 _KEPT_CHUNKS = 4
-_KEPT_PIECE_BYTES = 16 * 1024
-_KEPT_PIECES_BYTES = 16 * 2**20
-"""Of short pieces together. A scan and an inspection read the same headers, which lie chunks apart."""
+_PAGE_BYTES = 4096
+_SHORT_BYTES = 4 * _PAGE_BYTES
+_MAX_PAGES = 4096
+"""Of 4 KiB: kept of what was read in short pieces. A scan and an inspection read the same headers, each more
+than once, and these lie chunks apart.
+"""
 
 
 class SealedReader:
@@ -39,8 +42,7 @@ class SealedReader:
         self._entry = entry
         self._scratch = allocate(SEALED_CHUNK_BYTES)
         self._kept: OrderedDict[int, memoryview] = OrderedDict()
-        self._pieces: dict[tuple[int, int], bytes] = {}
-        self._pieces_left = _KEPT_PIECES_BYTES
+        self._pages: dict[int, bytes] = {}
         self._lock = Lock()
 
     def __enter__(self) -> Self:
@@ -63,22 +65,30 @@ class SealedReader:
         """
         if offset < 0 or size < 0:
             raise InvalidError("read: a negative offset or size")
+        end = min(offset + size, self.size)
         with self._lock:
-            kept = self._pieces.get((offset, size))
-            if kept is not None:
-                return kept
-            data = self._join(offset, min(offset + size, self.size))
-            if size <= _KEPT_PIECE_BYTES and len(data) <= self._pieces_left:
-                self._pieces[offset, size] = data
-                self._pieces_left -= len(data)
-        return data
+            return self._short(offset, end) if size <= _SHORT_BYTES else self._join(offset, end)
 
     def close(self) -> None:
         """Wipe the plaintext kept here."""
         with self._lock:
-            self._pieces.clear()
+            self._pages.clear()
             while self._kept:
                 wipe(self._take_oldest())
+
+    def _short(self, offset: int, end: int) -> bytes:
+        first = offset // _PAGE_BYTES
+        pages = [self._page(index) for index in range(first, -(-end // _PAGE_BYTES))]
+        start = first * _PAGE_BYTES
+        return b"".join(pages)[offset - start : max(end, offset) - start]
+
+    def _page(self, index: int) -> bytes:
+        page = self._pages.get(index)
+        if page is None:
+            page = self._join(index * _PAGE_BYTES, min((index + 1) * _PAGE_BYTES, self.size))
+            if len(self._pages) < _MAX_PAGES:
+                self._pages[index] = page
+        return page
 
     def _join(self, offset: int, end: int) -> bytes:
         pieces: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Read XML as a stream of elements, without what makes it a hazard: no entities, no DTD, nothing from elsewhere.
+"""Read XML as a stream of elements, without what makes it a hazard: entities, DTDs, things from elsewhere.
 
 The expat of the standard library does the parsing; sizes, counts and depth are bounded here.
 """
@@ -30,7 +30,7 @@ _SPACE = re.compile(r"\s*")
 
 
 class DeclarationError(RejectedError):
-    """A document type, an entity, an inclusion or an instruction: it makes a reader fetch or run something."""
+    """A document type, an entity, an inclusion or an instruction: makes a reader fetch or run something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,9 @@ def test_short_pieces_are_read_once_and_forgotten_when_closed() -> None:
     opened = SealedReader(read_into, made.dek, made.entry, made.model)
     first = [opened.read_at(index * CHUNK_BYTES + 7, 100) for index in range(7)]
     count = len(reads)
+    assert [opened.read_at(index * CHUNK_BYTES + 30, 5) for index in range(7)] == [
+        made.plain[index * CHUNK_BYTES + 30 :][:5] for index in range(7)
+    ]
     again = [opened.read_at(index * CHUNK_BYTES + 7, 100) for index in range(7)]
     assert (len(reads), again) == (count, first)
     assert again[3] == made.plain[3 * CHUNK_BYTES + 7 :][:100]

@@ -42,7 +42,8 @@ def test_of_the_built_in_functions_only_types_are_on_the_list() -> None:
     import builtins
 
     names = {name for module, name in NAMES if module == "builtins"}
-    assert {name for name in names if not isinstance(getattr(builtins, name), type)} == {"getattr", "Ellipsis", "NotImplemented"}
+    functions = {name for name in names if not isinstance(getattr(builtins, name), type)}
+    assert functions == {"getattr", "Ellipsis", "NotImplemented"}
 
 
 def test_names_are_plain() -> None:

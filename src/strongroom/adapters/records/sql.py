@@ -156,8 +156,8 @@ class SqlRecords:
 def _create_private(path: Path) -> None:
     """SQLite gives its side files the permissions of the database, so that must be private from the start.
 
-    A file that is there is not opened: closing it would drop the POSIX locks that SQLite holds on it for other
-    connections of this process, and a neighbour could then delete the write-ahead log under them
+    A file that is there is not opened: closing it would drop the POSIX locks that SQLite holds on it for
+    other connections of this process, and a neighbour could then delete the write-ahead log under them
     (sqlite.org/howtocorrupt.html, section 2.2).
     """
     if path.is_symlink():

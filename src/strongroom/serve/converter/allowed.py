@@ -7,6 +7,7 @@ from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.scan.pickle_globals import find_allowed, modern
 from strongroom.serve.converter import libraries
 
+_MAY_LACK = ("sklearn",)
 HINT = "save only the fitted model, without functions of your own"
 
 
@@ -27,11 +28,39 @@ def find_global(module: str, name: str) -> Any:
         raise RejectedError(f"original: names {shorten(f'{module}.{name}')}, which no model needs", hint=HINT)
     loaded = sys.modules.get(module)
     found = None if loaded is None else loaded.__dict__.get(name)
-    if found is None:
-        raise InvalidError(
-            f"original: needs {shorten(f'{module}.{name}')}, which the libraries installed here have not",
-            hint="convert with the versions that it was written with, see docs/convert.md",
-        )
+    if found is not None:
+        return found
+    if module.partition(".")[0] in _MAY_LACK:
+        return _stand_in(module, name)
+    raise InvalidError(
+        f"original: needs {shorten(f'{module}.{name}')}, which the libraries installed here have not",
+        hint="convert with the versions that it was written with, see docs/convert.md",
+    )
+
+
+class StandIn:
+    """In place of something that a library has no longer; what is asked of it fails."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes what the real one took."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Forgets it."""
+
+
+_stood_in: list[str] = []
+
+
+def _stand_in(module: str, name: str) -> type[StandIn]:
+    """A search remembers how it scored, and old scorers are gone: its model needs none of them."""
+    _stood_in.append(f"{module}.{name}")
+    return type(name, (StandIn,), {})
+
+
+def stood_in() -> list[str]:
+    """Return what was stood in for since the last call."""
+    found = list(dict.fromkeys(_stood_in))
+    _stood_in.clear()
     return found
 
 

@@ -49,6 +49,8 @@ class _BoostedNodes(Nodes):
             return self.add("Add", [product, self.constant("base", np.asarray(boosted.base, np.float32))])
         assert boosted.forest is not None  # noqa: S101 - it has trees or weights
         forest = boosted.forest
+        if not forest.trees:
+            return self.repeated(rows, np.asarray([boosted.base], np.float32))
         forest.order()
         if forest.lookups:
             rows = self.add("Concat", [rows, *self._lookups(rows, forest)], axis=1)

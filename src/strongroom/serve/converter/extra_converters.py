@@ -271,7 +271,7 @@ def _nearest(nodes: Nodes, rows: str, model: Any) -> tuple[str, Array]:
 
 
 def _constant(nodes: Nodes, rows: str, model: Any) -> str:
-    return _repeated(nodes, rows, np.asarray(model.constant_, np.float32).reshape(1, -1))
+    return nodes.repeated(rows, np.asarray(model.constant_, np.float32).reshape(1, -1))
 
 
 def _prior(nodes: Nodes, rows: str, model: Any) -> str:
@@ -287,16 +287,7 @@ def _prior(nodes: Nodes, rows: str, model: Any) -> str:
             share = (np.asarray(classes) == model.constant).astype(np.float32)
         case _:
             raise InvalidError("original: DummyClassifier that answers at random has no ONNX form")
-    return _repeated(nodes, rows, share.reshape(1, -1))
-
-
-def _repeated(nodes: Nodes, rows: str, row: Array) -> str:
-    """One row as often as there are rows."""
-    count = nodes.add(
-        "Gather", [nodes.add("Shape", [rows]), nodes.constant("first", np.array([0], np.int64))]
-    )
-    shape = nodes.add("Concat", [count, nodes.constant("one", np.array([1], np.int64))], axis=0)
-    return nodes.add("Expand", [nodes.constant("row", row), shape])
+    return nodes.repeated(rows, share.reshape(1, -1))
 
 
 def invert_target(transformer: Any) -> list[tuple[str, float]]:

@@ -70,9 +70,8 @@ def _add_split(forest: Forest, tree: int, name: int, node: dict[str, Any], left:
     feature, missing = int(node["split_feature"]), node.get("missing_type", "None")
     if node["decision_type"] == "==":
         categories = [int(part) for part in str(node["threshold"]).split("||") if part]
-        # Where training saw no missing value, one that is missing later counts as 0.
-        as_zero = missing != "NaN" and 0 in categories
-        forest.add_categories(tree, name, feature, categories, left, right, missing_left=as_zero)
+        # A missing value is in no set (Tree::CategoricalDecision).
+        forest.add_categories(tree, name, feature, categories, left, right, missing_left=False)
         return
     threshold = float(node["threshold"])
     if missing == "Zero":

@@ -45,6 +45,13 @@ class Nodes:
             return self.add("Cast", [variable.full_name], to=TensorProto.FLOAT)
         return str(variable.full_name)
 
+    def repeated(self, rows: str, row: np.ndarray[Any, Any]) -> str:
+        """One row, as often as there are rows."""
+        first = self.constant("first", np.array([0], np.int64))
+        count = self.add("Gather", [self.add("Shape", [rows]), first])
+        shape = self.add("Concat", [count, self.constant("one", np.array([1], np.int64))], axis=0)
+        return self.add("Expand", [self.constant("row", row), shape])
+
     def label(self, scores: str, classes: np.ndarray[Any, Any], output: str) -> None:
         """The class of the highest score; the first of equals, as in numpy."""
         flat = self.constant("flat", np.array([-1], np.int64))

@@ -34,6 +34,7 @@ def read_original(data: bytes) -> Original:
         RejectedError: it names what no model needs, or is malformed.
         InvalidError: its format is not converted here, or it holds no model, or several.
     """
+    allowed.stood_in()
     data = unpack(data)
     found = identify(lambda offset, size: data[offset : offset + size], len(data))
     with warnings.catch_warnings(record=True) as said:
@@ -43,6 +44,7 @@ def read_original(data: bytes) -> Original:
         model = boosters.wrap(model)
     notes = [f"taken from {where}"] if where else []
     notes += [_shown(one.message) for one in said if "Version" in one.category.__name__]
+    notes += [f"without {shorten(name, 100)}, which is no longer there" for name in allowed.stood_in()]
     _prepare(model)
     return Original(model, found, named, tuple(dict.fromkeys(notes))[:_MAX_NOTES])
 

@@ -1,8 +1,9 @@
 """The system calls a worker may make; any other ends the process at once.
 
 Two allow-lists: `Stage.LOADING` while the model is read, `Stage.SERVING` from then on, which opens nothing
-and starts nothing; `Stage.CONVERTING` is a third, for originals that run code as they are read. What language runtimes try in passing is refused with an error instead, so that a
-harmless probe does not cost the worker; refused it is all the same.
+and starts nothing. `Stage.CONVERTING` is a third, for originals that run code as they are read. What language
+runtimes try in passing is refused with an error instead, so that a harmless probe does not cost the worker;
+refused it is all the same.
 """
 
 import errno
@@ -28,7 +29,7 @@ class Stage(Enum):
     LOADING = "loading"
     SERVING = "serving"
     CONVERTING = "converting"
-    """Of the process that reads an original which may be code: opens nothing, starts no process, no thread."""
+    """Of the process that reads an original that may be code: opens nothing, starts nothing."""
     WAITING = "waiting"
     """Of the process that waits for the worker in front of its pid namespace."""
 
