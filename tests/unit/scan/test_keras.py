@@ -302,6 +302,7 @@ def test_hdf5_of_another_shape_is_refused(name: str, change: str) -> None:
         read_hdf5(lambda offset, size: bytes(data[offset : offset + size]), len(data))
 
 
+@pytest.mark.slow
 def test_every_broken_byte_is_refused_or_read() -> None:
     """No other exception leaves, whichever byte is broken."""
     for name in ("plain_earliest.h5", "plain_latest.h5", "external_latest.h5"):

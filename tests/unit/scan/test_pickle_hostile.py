@@ -35,6 +35,7 @@ CODES = [
 CODES += [imported("collections", "OrderedDict"), imported("numpy", "dtype"), imported("builtins", "getattr")]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(CODES), max_size=40), st.binary(max_size=8))
 def test_any_row_of_opcodes_is_judged(codes: list[bytes], rest: bytes) -> None:
@@ -92,6 +93,7 @@ def _imports(data: bytes, kind: type[Any]) -> set[tuple[str, str]]:
     return names
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(CODES), max_size=40))
 def test_whatever_python_imports_is_seen(codes: list[bytes]) -> None:

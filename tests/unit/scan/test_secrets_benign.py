@@ -19,6 +19,7 @@ def test_random_weights_hold_nothing() -> None:
     assert not found_kinds(Random(1).randbytes(RANDOM_BYTES).decode("latin-1"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encode", [base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes, bytes.hex]
 )
@@ -27,6 +28,7 @@ def test_random_bytes_in_text_hold_nothing(encode) -> None:
     assert not found_kinds(text if isinstance(text, str) else text.decode())
 
 
+@pytest.mark.slow
 def test_digests_identifiers_and_commits_hold_nothing() -> None:
     random = Random(3)
     lines = []

@@ -112,6 +112,7 @@ def test_work_is_linear_in_repeated_text(unit: str) -> None:
     assert twice.attempts <= 2.2 * once.attempts + 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", ["sk-ant-", "password=", "QUJD" * 15 + "\n"])
 def test_ten_megabytes_of_it_end(unit: str) -> None:
     search = search_text(unit * (CHARS // len(unit)))

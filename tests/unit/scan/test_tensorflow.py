@@ -273,6 +273,7 @@ def test_broken_indexes_are_refused() -> None:
         require_covered([BundleEntry("a", 1, 1, 0, 0, 4), BundleEntry("b", 1, 1, 0, 2, 4)], 6)
 
 
+@pytest.mark.slow
 def test_broken_graphs_are_refused_or_read() -> None:
     data = folder("asset_table")["saved_model.pb"]
     for at in range(0, len(data), 23):
@@ -354,6 +355,7 @@ def test_anything_else_behind_a_model_is_refused() -> None:
     assert scan_files({"a.tflite": hidden}).verdict is Verdict.REFUSED
 
 
+@pytest.mark.slow
 def test_every_broken_byte_is_refused_or_read() -> None:
     """No other exception leaves, whichever byte is broken."""
     for name in ("dense.tflite", "while.tflite"):
