@@ -434,6 +434,10 @@ class ConversionWish:
     timeout_s: float
     max_bytes: int
     """Of the converted model."""
+    module: bytes | None = None
+    """Source of the class that a state dictionary belongs to; runs in the sandbox only."""
+    entry: str | None = None
+    """Name of that class."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,12 +45,13 @@ class Line:
         self, original: bytes, *, rows: int = 64, inputs: bytes | None = None, **wish: Any
     ) -> tuple[bytes, dict[str, Any]]:
         """Return the converted model and the facts; raises what the sandbox says."""
-        request = {"rows": rows, "seed": 1, "features": None, "max_error": None, **wish}
+        request = {"rows": rows, "seed": 1, "features": None, "max_error": None, "entry": None, **wish}
         source, target = _memory(original), _memory(b"")
         given = [] if inputs is None else [_memory(inputs)]
         try:
             os.ftruncate(target, MAX_CONVERTED_BYTES)
-            message = {"kind": "convert", "memory_bytes": MEMORY_BYTES, "request": request}
+            names = [] if inputs is None else ["inputs"]
+            message = {"kind": "convert", "memory_bytes": MEMORY_BYTES, "request": request, "given": names}
             control.send(self.control, message, [source, target, *given])
             told = self._receive()
             if told["kind"] == "failed":

@@ -178,8 +178,8 @@ class Unlisted:
         source, target = os.memfd_create("original"), os.memfd_create("converted")
         os.write(source, original)
         os.ftruncate(target, 2**20)
-        request = {"rows": 8, "seed": 1, "features": None, "max_error": None}
-        message = {"kind": "convert", "memory_bytes": memory_bytes, "request": request}
+        request = {"rows": 8, "seed": 1, "features": None, "max_error": None, "entry": None}
+        message = {"kind": "convert", "memory_bytes": memory_bytes, "request": request, "given": []}
         try:
             control.send(self.control, message, [source, target])
             self.control.settimeout(timeout_s)

@@ -27,7 +27,9 @@ def add_to(app: typer.Typer) -> None:
 
 def convert(
     desk: Desk,
-    source: Annotated[Path, typer.Argument(help="Model file: pickle, joblib, skops, XGBoost or LightGBM.")],
+    source: Annotated[
+        Path, typer.Argument(help="Model file: pickle, joblib, skops, XGBoost, LightGBM or PyTorch.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="ONNX file to write; its record goes beside it.")
     ],
@@ -42,6 +44,10 @@ def convert(
     ] = None,
     memory: Annotated[str, typer.Option(help="What the sandbox may take.")] = "4GiB",
     timeout: Annotated[str, typer.Option(help="After which the sandbox is killed.")] = "300s",
+    module: Annotated[
+        str | None,
+        typer.Option(help="FILE.py:CLASS of a PyTorch state dictionary; runs in the sandbox only."),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--as", metavar="MODEL", help="Sign the record with the home's key for this version."),
@@ -57,6 +63,7 @@ def convert(
         "max_error": max_error,
         "memory_bytes": parse_size(memory),
         "timeout_s": parse_seconds(timeout),
+        "module": module,
     }
     if output.suffix != ".onnx":
         raise InvalidError(f"{output}: does not end in .onnx")

@@ -31,6 +31,7 @@ MAX_TIMEOUT_S = 86_400.0
 MAX_CONVERTED_BYTES = 2**31
 MAX_INPUTS_BYTES = 2**28
 MAX_SCHEMA_BYTES = 2**22
+MAX_MODULE_BYTES = 2**20
 _FEATURES = re.compile(r"([1-9][0-9]{0,5})(-features)?", re.ASCII)
 _DEFAULT_SPREAD = 1.0
 
@@ -47,6 +48,7 @@ def convert_file(
     max_error: float | None = None,
     memory_bytes: int = MEMORY_BYTES,
     timeout_s: float = TIMEOUT_S,
+    module: str | None = None,
     required_layers: Sequence[str] | None = None,
     told: Callable[[str], None] | None = None,
 ) -> Conversion:
@@ -54,6 +56,7 @@ def convert_file(
 
     ``inputs``: a number of features, a .npz or .npy of rows, or a schema (docs/formats/schema.md);
     default: rows made up from what the model learned. ``name``: of the converted file in its record.
+    ``module``: ``FILE.py:CLASS`` that a PyTorch state dictionary belongs to; it runs in the sandbox only.
 
     Raises:
         RejectedError: the scan refuses the original, it is hostile in the sandbox, or what comes out differs.
@@ -61,6 +64,7 @@ def convert_file(
         OutageError: this host has no sandbox.
     """
     features, given = _read_inputs(inputs, rows, seed)
+    code, entry = _read_module(module)
     wish = ConversionWish(
         rows=_within("rows", rows, 1, MAX_ROWS),
         seed=_within("seed", seed, 0, 2**40),
@@ -69,6 +73,8 @@ def convert_file(
         memory_bytes=_within("memory", memory_bytes, MIN_MEMORY_BYTES, MAX_MEMORY_BYTES),
         timeout_s=float(_within("timeout", timeout_s, 1.0, MAX_TIMEOUT_S)),
         max_bytes=MAX_CONVERTED_BYTES,
+        module=code,
+        entry=entry,
     )
     layers = required_layers if required_layers is not None else Settings().sandbox.require
     converter = _find_converter(layers)
@@ -143,6 +149,16 @@ def _read_inputs(inputs: str | Path | None, rows: int, seed: int) -> tuple[int |
             f"inputs: {shorten(inputs)} is not a number of features, an .npz, an .npy or a .json schema"
         )
     return None, _read_file(path, MAX_INPUTS_BYTES)
+
+
+def _read_module(module: str | None) -> tuple[bytes | None, str | None]:
+    """Return the source and the name of the class that ``model.py:Net`` means; it is not run here."""
+    if module is None:
+        return None, None
+    path, colon, entry = module.rpartition(":")
+    if not colon or not path or not entry.isidentifier():
+        raise InvalidError(f"module: {shorten(module)} is not FILE.py:CLASS")
+    return _read_file(Path(path), MAX_MODULE_BYTES), entry
 
 
 def _read_file(path: Path, limit: int) -> bytes:

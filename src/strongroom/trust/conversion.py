@@ -223,6 +223,7 @@ _FACTS: dict[str, Any] = {
     "globals": _is_texts,
     "globals_count": _is_count,
     "notes": _is_texts,
+    "module": lambda value: value is None or (isinstance(value, str) and _HASH.fullmatch(value) is not None),
 }
 
 

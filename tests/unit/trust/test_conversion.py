@@ -42,6 +42,7 @@ FACTS: dict[str, Any] = {
     "globals": ["sklearn.svm._classes.SVC"],
     "globals_count": 1,
     "notes": [],
+    "module": None,
 }
 RECORD = ConversionRecord(
     Artifact("model.pkl", Digest.of(b"original"), 8),

@@ -2,9 +2,8 @@
 
 import contextlib
 import hashlib
-import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -21,14 +20,15 @@ from strongroom.serve.converter.layout import Kind, Layout
 from strongroom.serve.converter.originals import Original, read_original
 from strongroom.serve.converter.probes import Probe, probe
 from strongroom.serve.converter.sampling import Sample
+from strongroom.serve.converter.wish import (
+    MAX_PROBABILITY_ERROR,
+    MAX_RELATIVE_ERROR,
+    MIN_AGREEMENT,
+    Wish,
+    read_arrays,
+)
 
-MIN_AGREEMENT = 0.999
-MAX_PROBABILITY_ERROR = 1e-4
-"""Absolute, of a probability."""
-MAX_RELATIVE_ERROR = 1e-4
-"""Of any other number, as `Difference.relative`."""
 MAX_TOLD_GLOBALS = 256
-MAX_INPUT_ARRAYS = 4096
 _LIBRARIES = (
     *("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy", "scipy"),
     *("xgboost", "xgboost-cpu", "lightgbm", "skops", "joblib", "pandas"),
@@ -36,29 +36,6 @@ _LIBRARIES = (
 
 Array = np.ndarray[Any, Any]
 _versions: dict[str, str] = {}
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is asked of a conversion."""
-
-    rows: int
-    seed: int = sampling.SEED
-    features: int | None = None
-    max_error: float | None = None
-    """Instead of both bounds on numbers."""
-
-    @classmethod
-    def parse(cls, value: dict[str, Any]) -> "Wish":
-        match value:
-            case {
-                "rows": int(rows),
-                "seed": int(seed),
-                "features": None | int() as features,
-                "max_error": None | float() as max_error,
-            } if len(value) == 4 and rows > 0:
-                return cls(rows, seed, features, max_error)
-        raise RejectedError("control channel: not a conversion request")
 
 
 @dataclass
@@ -126,7 +103,9 @@ def warm_up() -> None:
     rehearse(convert)
 
 
-def convert(content: bytes, given: bytes | None, request: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+def convert(
+    content: bytes, given: Mapping[str, bytes], request: dict[str, Any]
+) -> tuple[bytes, dict[str, Any]]:
     """Return the ONNX model, and what is to be known of it as a JSON object.
 
     Raises:
@@ -134,13 +113,16 @@ def convert(content: bytes, given: bytes | None, request: dict[str, Any]) -> tup
         InvalidError: it cannot be converted here; the message says what stands in the way.
     """
     wish = Wish.parse(request)
+    rows = given.get("inputs")
+    if "module" in given:
+        raise InvalidError("original: is no state that a module belongs to", hint="leave --module out")
     original = read_original(content)
     model = original.model
     takes = layout.find_layout(model, wish.features)
     task = answers.find_task(model)
     sample = (
-        sampling.parse_given(takes, _read_arrays(given))
-        if given is not None
+        sampling.parse_given(takes, read_arrays(rows))
+        if rows is not None
         else sampling.draw(model, takes, wish.rows, wish.seed)
     )
     asked = _ask(model, task, sample)
@@ -152,7 +134,9 @@ def convert(content: bytes, given: bytes | None, request: dict[str, Any]) -> tup
             hint="give rows that the model will see with --inputs, or accept more with --max-error",
         )
     probes = (
-        probe(model, sample, lambda rows: _differing(model, measured, rows, wish)) if given is None else ()
+        probe(model, sample, lambda changed: _differing(model, measured, changed, wish))
+        if rows is None
+        else ()
     )
     onnx = graph.finish(measured.proto, __version__)
     return onnx, _facts(original, takes, asked, sample, measured, wish, probes)
@@ -351,22 +335,6 @@ def _rows_beyond(converted: Array, original: Array, measured: Measured, wish: Wi
     return np.asarray(~same.all(axis=1))
 
 
-def _read_arrays(given: bytes) -> dict[str, Array]:
-    try:
-        with np.load(io.BytesIO(given), allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                return {"": archive}
-            if len(archive.files) > MAX_INPUT_ARRAYS:
-                raise InvalidError(f"inputs: more than {MAX_INPUT_ARRAYS} arrays")
-            return {name: archive[name] for name in archive.files}
-    except StrongroomError:
-        raise
-    except MemoryError:
-        raise RejectedError("inputs: take more memory than a conversion may") from None
-    except Exception:
-        raise InvalidError("inputs: are not a NumPy .npz or .npy of numbers and texts") from None
-
-
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -408,6 +376,7 @@ def _facts(
         "globals": named[:MAX_TOLD_GLOBALS],
         "globals_count": len(named),
         "notes": list(original.notes),
+        "module": None,
     }
 
 

@@ -23,7 +23,6 @@ _SETTINGS = {
     "ORT_TELEMETRY_DISABLED": "1",
     "PYTHON_SCIPY_LAZY": "0",
 }
-_REQUIRED = ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib")
 _OPTIONAL = ("pandas", "xgboost", "lightgbm", "skops.io", "lz4.frame")
 _STANDARD = (
     *("bz2", "gzip", "lzma", "zlib", "zipfile", "json", "decimal", "fractions", "datetime", "uuid", "queue"),
@@ -35,6 +34,15 @@ _WHOLE_SCIPY = ("special", "sparse", "linalg", "spatial", "stats", "optimize", "
 _LEFT_OUT = (".tests", ".testing", "conftest", "._build_utils", ".setup", ".array_api_compat", ".test_")
 
 
+TORCH = "torch"
+"""PyTorch and its exporters, which want twice the memory and time to import."""
+_SETS: dict[str, tuple[str, ...]] = {
+    CLASSICAL: ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib"),
+    TORCH: ("numpy", "onnx", "onnxruntime", "torch", "onnxscript"),
+}
+_EXTRAS = {CLASSICAL: "convert", TORCH: "convert-torch"}
+
+
 def set_environment() -> None:
     """Set what the libraries read when they are imported. The environment is empty before and after."""
     os.environ.update(_SETTINGS)
@@ -42,13 +50,26 @@ def set_environment() -> None:
 
 def load(names: str) -> None:
     """Import a set of libraries. Raises InvalidError: one that it cannot do without is not installed."""
-    if names != CLASSICAL:
+    if names not in _SETS:
         raise InvalidError(f"convert: no libraries called {names}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name in _REQUIRED:
-            _require(name)
-        for name in (*_STANDARD, *_OPTIONAL):
+        for name in _SETS[names]:
+            if find(name) is None:
+                raise InvalidError(
+                    f"convert: {name} is not installed",
+                    hint=f"pip install 'strongroom[serve,{_EXTRAS[names]}]'",
+                )
+        for name in _STANDARD:
+            find(name)
+        if names == CLASSICAL:
+            _load_classical()
+
+
+def _load_classical() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in _OPTIONAL:
             find(name)
         for name in _WHOLE:
             _load_whole(find(name))
@@ -72,13 +93,6 @@ def _keep_versions() -> None:
         if module is not None and "_py_version" in module.__dict__:
             version = module.__dict__["_py_version"]()
             module.__dict__["_py_version"] = lambda version=version: version
-
-
-def _require(name: str) -> None:
-    if find(name) is None:
-        raise InvalidError(
-            f"convert: {name} is not installed", hint="pip install 'strongroom[serve,convert]'"
-        )
 
 
 def _load_whole(package: ModuleType | None) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 
 from strongroom.serve.converter.hints import Hints, read_hints
 from strongroom.serve.converter.layout import Kind, unwrap
-from strongroom.serve.converter.sampling import SEED, Sample
+from strongroom.serve.converter.sampling import Sample
+from strongroom.serve.converter.wish import SEED
 
 ROWS = 64
 _MISSING_SHARE = 0.1

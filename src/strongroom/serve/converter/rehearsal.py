@@ -12,16 +12,16 @@ from strongroom.errors import StrongroomError
 from strongroom.serve.converter import libraries
 
 _ROWS = 24
-_REQUEST = {"rows": 8, "seed": 1, "features": None, "max_error": None}
+_REQUEST = {"rows": 8, "seed": 1, "features": None, "max_error": None, "entry": None}
 
 
-def rehearse(convert: Callable[[bytes, None, dict[str, Any]], Any]) -> None:
+def rehearse(convert: Callable[[bytes, dict[str, bytes], dict[str, Any]], Any]) -> None:
     """Fit, save and convert. What fails here fails later too, with a message; here it is passed over."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for model in _models():
             with contextlib.suppress(StrongroomError):
-                convert(pickle.dumps(model), None, _REQUEST)
+                convert(pickle.dumps(model), {}, _REQUEST)
         with contextlib.suppress(Exception):
             _rehearse_skops(convert)
 
@@ -61,11 +61,11 @@ def _models() -> Iterator[Any]:
             yield model.get_booster() if name == "xgboost" else model.booster_
 
 
-def _rehearse_skops(convert: Callable[[bytes, None, dict[str, Any]], Any]) -> None:
+def _rehearse_skops(convert: Callable[[bytes, dict[str, bytes], dict[str, Any]], Any]) -> None:
     skops = libraries.find("skops.io")
     if skops is not None:
         from sklearn.tree import DecisionTreeClassifier
 
         rows = np.random.default_rng(1).standard_normal((_ROWS, 3))
         model = DecisionTreeClassifier().fit(rows, (rows[:, 0] > 0).astype(int))
-        convert(skops.dumps(model), None, _REQUEST)
+        convert(skops.dumps(model), {}, _REQUEST)

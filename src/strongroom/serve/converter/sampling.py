@@ -12,8 +12,8 @@ from strongroom.errors import InvalidError, shorten
 from strongroom.serve.converter import libraries
 from strongroom.serve.converter.hints import read_hints
 from strongroom.serve.converter.layout import Column, Kind, Layout, steps, unwrap
+from strongroom.serve.converter.wish import SEED
 
-SEED = 20_260_401
 _NOISE = ("Lorem", "ipsum,", "dolor.", "sit-amet", "x1", "42", "äöü", "naïve", "—", "e-mail", "UNKNOWN")
 _UNSEEN = "unseen-category"
 _MAX_WORDS = 24

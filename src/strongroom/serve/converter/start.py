@@ -4,6 +4,7 @@ Everything is imported before the locks, because nothing can be opened after the
 after them, because it may be code.
 """
 
+import importlib
 import mmap
 import os
 import socket
@@ -15,6 +16,13 @@ from strongroom.serve import control
 from strongroom.serve.converter import libraries
 from strongroom.serve.worker import locks, namespaces, process, seccomp
 from strongroom.serve.worker.layers import Layers, apply
+
+GIVEN = frozenset({"inputs", "module"})
+"""What may come beside the original: reference rows, and the source of the class that a state belongs to."""
+_CONVERSIONS = {
+    libraries.CLASSICAL: "strongroom.serve.converter.conversion",
+    libraries.TORCH: "strongroom.serve.converter.torch_conversion",
+}
 
 
 def run(control_fd: int, names: str, *, many: bool = False) -> int:
@@ -53,8 +61,7 @@ def _keep_only(control_fd: int) -> None:
 def _load_converter(names: str) -> Any:
     libraries.set_environment()
     libraries.load(names)
-    from strongroom.serve.converter import conversion
-
+    conversion: Any = importlib.import_module(_CONVERSIONS[names])
     conversion.warm_up()
     return conversion
 
@@ -88,15 +95,17 @@ def _convert(
 ) -> dict[str, Any]:
     """Returns what is told of the conversion; the model itself goes into the second descriptor."""
     match message:
-        case {"kind": "convert", "memory_bytes": int(memory_bytes), "request": dict(request)} if (
-            2 <= len(descriptors) <= 3 and memory_bytes > 0
-        ):
+        case {
+            "kind": "convert",
+            "memory_bytes": int(memory_bytes),
+            "request": dict(request),
+            "given": list(names),
+        } if len(descriptors) == 2 + len(names) and set(names) <= GIVEN and memory_bytes > 0:
             process.limit_memory(used_bytes + memory_bytes)
         case _:
             raise RejectedError("control channel: not a convert message")
-    content, facts = converter.convert(
-        _read(descriptors[0]), _read(descriptors[2]) if len(descriptors) == 3 else None, request
-    )
+    given = {name: _read(descriptor) for name, descriptor in zip(names, descriptors[2:], strict=True)}
+    content, facts = converter.convert(_read(descriptors[0]), given, request)
     _write(descriptors[1], content)
     return {"size": len(content), "facts": facts}
 

@@ -9,9 +9,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from strongroom.artifact.formats import Format, identify
 from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError, shorten
 from strongroom.ports import ConversionWish, Converted
 from strongroom.serve import control
@@ -19,7 +20,9 @@ from strongroom.serve.supervisor.child import SEND_TIMEOUT_S, Child
 from strongroom.serve.worker.layers import require_layers
 
 MODULE = "strongroom.serve.converter"
-CLASSICAL = "classical"
+CLASSICAL, TORCH = "classical", "torch"
+"""Sets of libraries, as `serve.converter.libraries` calls them."""
+_OF_TORCH = frozenset({Format.TORCH, Format.TORCHSCRIPT, Format.EXPORTED_PROGRAM})
 START_TIMEOUT_S = 120.0
 """Importing every library that a conversion may need."""
 _SEALING_S = 2.0
@@ -31,21 +34,25 @@ _MAX_MESSAGE = 400
 class SandboxConverter:
     """See `ports.Converter`. ``required_layers`` are those without which nothing is read."""
 
-    def __init__(self, required_layers: Sequence[str], libraries: str = CLASSICAL) -> None:
+    def __init__(self, required_layers: Sequence[str]) -> None:
         self._required = list(required_layers)
-        self._libraries = libraries
 
     def convert(
         self, name: str, original: bytes, wish: ConversionWish, inputs: bytes | None = None
     ) -> Converted:
         """Start, lock, hand over, wait, kill, read. Raises what `ports.Converter` says."""
         what = shorten(name)
-        child = Child.start(f"conversion of {what}", MODULE, ["--libraries", self._libraries])
+        child = Child.start(f"conversion of {what}", MODULE, ["--libraries", _libraries(original)])
         try:
             layers = _layers(_expect(child, what, "locked", START_TIMEOUT_S))
             require_layers(layers, self._required)
-            with _memory(original) as source, _room(wish.max_bytes) as target, _memories(inputs) as given:
-                child.tell(_request(wish), [source, target, *given])
+            given = {"inputs": inputs, "module": wish.module}
+            named = {name: content for name, content in given.items() if content is not None}
+            with ExitStack() as stack:
+                source = stack.enter_context(_memory(original))
+                target = stack.enter_context(_room(wish.max_bytes))
+                others = [stack.enter_context(_memory(content)) for content in named.values()]
+                child.tell(_request(wish, list(named)), [source, target, *others])
                 told = _expect(child, what, "converted", wish.timeout_s)
                 child.kill()
                 return Converted(_take(target, told, wish.max_bytes), _facts(told), layers)
@@ -55,15 +62,22 @@ class SandboxConverter:
             child.kill()
 
 
-def _request(wish: ConversionWish) -> dict[str, Any]:
+def _libraries(original: bytes) -> str:
+    found = identify(lambda offset, size: original[offset : offset + size], len(original))
+    return TORCH if found in _OF_TORCH else CLASSICAL
+
+
+def _request(wish: ConversionWish, given: list[str]) -> dict[str, Any]:
     return {
         "kind": "convert",
         "memory_bytes": wish.memory_bytes,
+        "given": given,
         "request": {
             "rows": wish.rows,
             "seed": wish.seed,
             "features": wish.features,
             "max_error": wish.max_error,
+            "entry": wish.entry,
         },
     }
 
@@ -155,15 +169,6 @@ def _memory(content: bytes) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _memories(content: bytes | None) -> Iterator[list[int]]:
-    if content is None:
-        yield []
-        return
-    with _memory(content) as descriptor:
-        yield [descriptor]
 
 
 @contextmanager
