@@ -1,4 +1,4 @@
-"""PyTorch in the converter. Runs where the extra ``convert-torch`` is installed, see docs/convert.md."""
+"""PyTorch in the converter: `make test-torch`, in an environment that has the extra ``convert-torch``."""
 
 import io
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from strongroom.artifact.inspect import inspect
 from strongroom.errors import InvalidError, RejectedError
@@ -13,8 +14,6 @@ from strongroom.ports import ConversionWish, Converted
 from strongroom.serve.supervisor.conversion import SandboxConverter
 from strongroom.serve.worker.layers import DEFAULT_REQUIRED
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("onnxscript")
 pytestmark = pytest.mark.slow
 
 SOURCE = b"""
