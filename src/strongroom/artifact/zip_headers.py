@@ -124,8 +124,13 @@ def _parse_extra(data: bytes, where: str) -> dict[int, bytes]:
 
 
 def _widen(where: str, extra: dict[int, bytes], *values: int) -> list[int]:
-    """Return the values with those that 32 bits cannot hold taken from the zip64 field (4.5.3)."""
+    """Return the values with those that 32 bits cannot hold taken from the zip64 field (4.5.3).
+
+    Python before 3.11.4 says both sizes there again where it did not know them beforehand, as NumPy writes.
+    """
     wide, wanted = extra.get(_ZIP64, b""), values.count(_FULL32)
+    if not wanted and wide == struct.pack("<2Q", *values[:2]):
+        return list(values)
     if len(wide) != 8 * wanted:
         raise RejectedError(f"{where}: its zip64 field does not hold what its header leaves out")
     left = iter(struct.unpack(f"<{wanted}Q", wide))

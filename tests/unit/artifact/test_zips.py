@@ -245,3 +245,27 @@ def test_every_altered_byte_of_structure_is_refused_or_harmless() -> None:
             assert set(open_all(altered).values()) == set(whole.values())
         except RejectedError:
             continue
+
+
+def _as_old_python_writes(packed_again: int) -> bytes:
+    """Python before 3.11.4 with ``force_zip64``: both sizes in the local header, and again behind it."""
+    content = b"hello world"
+    sizes = struct.pack("<3L", zlib.crc32(content), len(content), len(content))
+    again = struct.pack("<2H2Q", 1, 16, len(content), packed_again)
+    local = (
+        b"PK\x03\x04" + struct.pack("<3HL", 20, 0, 0, 0x210000) + sizes + struct.pack("<2H", 5, len(again))
+    )
+    local += b"a.txt" + again + content
+    central = b"PK\x01\x02" + struct.pack("<4HL", 0x0314, 20, 0, 0, 0x210000) + sizes
+    central += struct.pack("<5H2L", 5, 0, 0, 0, 0, 0o100600 << 16, 0) + b"a.txt"
+    end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 1, 1, len(central), len(local), 0)
+    return local + central + end
+
+
+def test_sizes_said_twice_must_be_the_same() -> None:
+    data = _as_old_python_writes(11)
+    (member,) = read_zip(Octets(data).read_at, len(data))
+    assert (member.name, member.size_bytes) == ("a.txt", 11)
+    lying = _as_old_python_writes(12)
+    with pytest.raises(RejectedError, match="zip64"):
+        read_zip(Octets(lying).read_at, len(lying))
