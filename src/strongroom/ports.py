@@ -30,17 +30,35 @@ class Entropy(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyVersion:
+    """One version of a key-encryption key; no key material. A destroyed one is not listed."""
+
+    version: int
+    created_at: datetime
+    enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KeyInfo:
     """What a provider says of a key-encryption key; no key material."""
 
     uri: KeyUri
-    created_at: datetime
-    version: int
-    enabled: bool
+    versions: tuple[KeyVersion, ...]
+    """Oldest first, never empty; the last one wraps."""
+    custody: str = "software"
+    """Where the material lies: ``software``, ``hsm`` or ``kms``."""
+
+    @property
+    def newest(self) -> KeyVersion:
+        return self.versions[-1]
 
 
 class KeyProvider(Protocol):
-    """Key-encryption keys that never leave their custody. Safe to call from several threads."""
+    """Key-encryption keys that never leave their custody. Safe to call from several threads.
+
+    A key that is named by no URI of this provider is an InvalidError, and so is one that does not exist; a
+    provider that does not answer is an OutageError that names it.
+    """
 
     def create(self, key: KeyUri) -> KeyInfo:
         """Create a KEK, durable on return. Creating an existing one returns it unchanged."""
@@ -49,7 +67,11 @@ class KeyProvider(Protocol):
         """Raises InvalidError if there is no such key."""
 
     def wrap(self, key: KeyUri, data_key: bytes, context: bytes) -> bytes:
-        """Return ``data_key`` (32 bytes) wrapped under ``key``, bound to ``context`` (at most 4 KiB)."""
+        """Return ``data_key`` (32 bytes) wrapped under the newest version, bound to ``context`` (<= 4 KiB).
+
+        Raises:
+            DeniedError: the newest version is disabled, or the provider forbids us this key.
+        """
 
     def unwrap(self, key: KeyUri, wrapped: bytes, context: bytes) -> bytes:
         """Return the 32-byte data key.
@@ -57,9 +79,36 @@ class KeyProvider(Protocol):
         ``context`` must equal the one given to `wrap`; a wrapped key cannot be moved to another model.
 
         Raises:
+            DeniedError: the version that wrapped it is disabled, or the provider forbids us this key.
             RejectedError: the wrapped key does not open under this key and context.
             InvalidError: there is no such key.
             OutageError: the provider did not answer.
+        """
+
+    def rewrap(self, key: KeyUri, wrapped: bytes, context: bytes) -> bytes:
+        """Return the same data key under the newest version, inside the custody where that can be done.
+
+        One that is under the newest version already is returned as it is. Raises as `unwrap` and `wrap` do.
+        """
+
+    def version_of(self, key: KeyUri, wrapped: bytes) -> int:
+        """Return which version wrapped this, as ``wrapped`` itself says; nothing is proven by it.
+
+        Raises:
+            RejectedError: it is no wrapped key of this provider.
+        """
+
+    def rotate(self, key: KeyUri) -> KeyInfo:
+        """Add a version, which wraps from now on; older ones unwrap until disabled. Durable on return."""
+
+    def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
+        """Let a version be used, or not. Durable on return. Raises InvalidError if there is no such version."""
+
+    def destroy(self, key: KeyUri, version: int) -> None:
+        """Make a version unable to unwrap for good; one that is gone is no error. Durable on return.
+
+        Where a provider only schedules it, the version is disabled at once and the schedule is stated in
+        docs/keys.md. The newest version is destroyed only where it is the last (InvalidError otherwise).
         """
 
 

@@ -19,6 +19,9 @@ MAX_REASON_CHARS = 500
 KeyUri = NewType("KeyUri", str)
 """Names a key at a provider: ``scheme:rest``, for instance ``file:kek/fraud``."""
 
+MAX_KEY_URI_CHARS = 512
+_KEY_URI = re.compile(r"[a-z][a-z0-9]{1,15}:[!-~]{1,480}", re.ASCII)
+
 _TIME_CHARS = len("2026-01-31T12:00:00.000000Z")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _FAMILY = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
@@ -31,6 +34,13 @@ _VERSION = re.compile(
     r"(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?",
     re.ASCII,
 )
+
+
+def parse_key_uri(text: str) -> KeyUri:
+    """Raises InvalidError: not a scheme, a colon and printable ASCII without spaces."""
+    if len(text) > MAX_KEY_URI_CHARS or _KEY_URI.fullmatch(text) is None:
+        raise InvalidError(f"key: {shorten(text)} is no key URI", hint="for instance file:kek/fraud")
+    return KeyUri(text)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,6 +15,7 @@ from strongroom.adapters.host.python import PythonHost
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.keys.file import FileKeyProvider
+from strongroom.adapters.keys.routed import RoutedKeys
 from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.memory.memfd import MemfdProvider
@@ -133,9 +134,14 @@ def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vaul
         origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
     )
     if keys is not None:
-        vault.keys = vault.signers = vault.tls_keys = keys
+        vault.tls_keys = keys
+        vault.keys = vault.signers = _custodies(keys)
         vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
     return vault
+
+
+def _custodies(keystore: FileKeyProvider) -> RoutedKeys:
+    return RoutedKeys({"file": lambda: keystore})
 
 
 def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:

@@ -14,6 +14,7 @@ from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.keystore import Contents, Lock
 from strongroom.adapters.keys.memory import MemoryKeyProvider
 from strongroom.errors import DeniedError, InvalidError, RejectedError
+from strongroom.ports import KeyVersion
 from strongroom.trust.signatures import PublicKey
 from strongroom.values import KeyUri
 
@@ -52,14 +53,14 @@ def test_wrapped_key_opens_again(provider: Provider, wrapped: bytes) -> None:
 
 def test_describe_tells_no_secret(provider: Provider) -> None:
     info = provider.create(FRAUD)
-    assert (info.uri, info.created_at, info.version, info.enabled) == (FRAUD, NOW, 1, True)
+    assert (info.uri, info.versions) == (FRAUD, (KeyVersion(1, NOW, enabled=True),))
     assert provider.describe(FRAUD) == info
 
 
 def test_creating_twice_keeps_the_first(provider: Provider, wrapped: bytes) -> None:
     provider.create(FRAUD)
     assert provider.unwrap(FRAUD, wrapped, CONTEXT) == DATA_KEY
-    assert provider.describe(FRAUD).version == 1
+    assert provider.describe(FRAUD).newest.version == 1
 
 
 @pytest.mark.parametrize("context", [b"", b"fraud@1.0.1 sha256:00", CONTEXT + b"\x00", CONTEXT[:-1]])
@@ -109,7 +110,7 @@ def test_unknown_key(provider: Provider) -> None:
         lambda: provider.wrap(FRAUD, DATA_KEY, CONTEXT),
         lambda: provider.unwrap(FRAUD, b"w" * 44, CONTEXT),
         lambda: provider.rotate(FRAUD),
-        lambda: provider.set_enabled(FRAUD, False),
+        lambda: provider.set_enabled(FRAUD, 1, False),
         lambda: provider.signer(SIGN),
         lambda: provider.private_pem(KeyUri("file:id/ann")),
     ]
@@ -159,36 +160,71 @@ def test_a_wrapping_key_never_signs_and_a_signing_key_never_wraps(provider: Prov
 def test_rotation_wraps_under_the_new_version_and_still_opens_the_old(
     provider: Provider, wrapped: bytes
 ) -> None:
-    assert provider.rotate(FRAUD).version == 2
+    assert provider.rotate(FRAUD).newest.version == 2
     fresh = provider.wrap(FRAUD, DATA_KEY, CONTEXT)
     assert fresh != wrapped
     assert provider.unwrap(FRAUD, wrapped, CONTEXT) == provider.unwrap(FRAUD, fresh, CONTEXT) == DATA_KEY
 
 
+def test_rewrapping_moves_a_data_key_to_the_newest_version(provider: Provider, wrapped: bytes) -> None:
+    assert provider.rewrap(FRAUD, wrapped, CONTEXT) == wrapped
+    provider.rotate(FRAUD)
+    fresh = provider.rewrap(FRAUD, wrapped, CONTEXT)
+    assert [provider.version_of(FRAUD, one) for one in (wrapped, fresh)] == [1, 2]
+    assert provider.unwrap(FRAUD, fresh, CONTEXT) == DATA_KEY
+    with pytest.raises(RejectedError):
+        provider.rewrap(FRAUD, wrapped, CONTEXT + b"x")
+    with pytest.raises(RejectedError):
+        provider.version_of(FRAUD, wrapped + b"x")
+
+
+def test_a_destroyed_version_never_unwraps_again(provider: Provider, wrapped: bytes) -> None:
+    provider.rotate(FRAUD)
+    fresh = provider.rewrap(FRAUD, wrapped, CONTEXT)
+    with pytest.raises(InvalidError, match="wraps now"):
+        provider.destroy(FRAUD, 2)
+    provider.destroy(FRAUD, 1)
+    provider.destroy(FRAUD, 1)
+    with pytest.raises(RejectedError):
+        provider.unwrap(FRAUD, wrapped, CONTEXT)
+    assert provider.unwrap(FRAUD, fresh, CONTEXT) == DATA_KEY
+    assert provider.rotate(FRAUD).newest.version == 3
+    assert [one.version for one in provider.describe(FRAUD).versions] == [2, 3]
+
+
+def test_a_key_whose_last_version_was_destroyed_is_gone(provider: Provider, wrapped: bytes) -> None:
+    provider.destroy(FRAUD, 1)
+    with pytest.raises(InvalidError, match="no such key"):
+        provider.unwrap(FRAUD, wrapped, CONTEXT)
+    provider.create(FRAUD)
+    with pytest.raises(RejectedError):
+        provider.unwrap(FRAUD, wrapped, CONTEXT)
+
+
 def test_a_disabled_version_is_unusable_and_the_others_are_not(provider: Provider, wrapped: bytes) -> None:
     provider.rotate(FRAUD)
     fresh = provider.wrap(FRAUD, DATA_KEY, CONTEXT)
-    provider.set_enabled(FRAUD, False, version=1)
+    provider.set_enabled(FRAUD, 1, False)
     with pytest.raises(DeniedError, match="version 1 is disabled"):
         provider.unwrap(FRAUD, wrapped, CONTEXT)
     assert provider.unwrap(FRAUD, fresh, CONTEXT) == DATA_KEY
-    provider.set_enabled(FRAUD, True, version=1)
+    provider.set_enabled(FRAUD, 1, True)
     assert provider.unwrap(FRAUD, wrapped, CONTEXT) == DATA_KEY
 
 
 def test_a_disabled_key_does_nothing(provider: Provider, wrapped: bytes) -> None:
-    provider.set_enabled(FRAUD, False)
-    assert not provider.describe(FRAUD).enabled
+    provider.set_enabled(FRAUD, 1, False)
+    assert not provider.describe(FRAUD).newest.enabled
     with pytest.raises(DeniedError):
         provider.wrap(FRAUD, DATA_KEY, CONTEXT)
     with pytest.raises(DeniedError):
         provider.unwrap(FRAUD, wrapped, CONTEXT)
     provider.create_signer(SIGN, "ed25519")
-    provider.set_enabled(SIGN, False)
+    provider.set_enabled(SIGN, 1, False)
     with pytest.raises(DeniedError):
         provider.signer(SIGN)
     with pytest.raises(InvalidError, match="no version 9"):
-        provider.set_enabled(SIGN, True, version=9)
+        provider.set_enabled(SIGN, 9, True)
 
 
 def test_wrapped_key_relabelled_as_another_version(provider: Provider, wrapped: bytes) -> None:
@@ -241,7 +277,7 @@ def test_keys_in_custody_never_leave(provider: Provider, uri: str) -> None:
 def test_a_disabled_identity_key_does_not_leave(provider: Provider) -> None:
     ann = KeyUri("file:id/ann")
     provider.create_signer(ann, "ecdsa-p256")
-    provider.set_enabled(ann, False)
+    provider.set_enabled(ann, 1, False)
     with pytest.raises(DeniedError, match="disabled"):
         provider.private_pem(ann)
 

@@ -410,14 +410,14 @@ def test_another_provider_sees_what_was_added(path: Path) -> None:
     first.create(KeyUri("file:kek/new"))
     wrapped = first.wrap(KeyUri("file:kek/new"), b"d" * 32, b"c")
     assert second.unwrap(KeyUri("file:kek/new"), wrapped, b"c") == b"d" * 32
-    second.set_enabled(FRAUD, False)
-    assert not first.describe(FRAUD).enabled
+    second.set_enabled(FRAUD, 1, False)
+    assert not first.describe(FRAUD).newest.enabled
 
 
 def test_an_older_copy_put_back_while_in_use(path: Path) -> None:
     provider, old = _provider(path), path.read_bytes()
-    provider.set_enabled(FRAUD, False)
-    assert not provider.describe(FRAUD).enabled
+    provider.set_enabled(FRAUD, 1, False)
+    assert not provider.describe(FRAUD).newest.enabled
     path.write_bytes(old)
     with pytest.raises(RejectedError, match="older copy"):
         provider.wrap(FRAUD, b"d" * 32, b"c")

@@ -17,7 +17,8 @@ from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.release import release, verify
 from strongroom.flows.serving import Served
 from strongroom.flows.statement import require_statement_of
-from strongroom.flows.vault import SIGNING_KEY, family_key, read_authority
+from strongroom.flows.vault import SIGNING_KEY, read_authority
+from strongroom.trust.standing import default_family_key
 from strongroom.trust.statement import sign_statement
 from strongroom.values import ModelId, Role, State
 from tests import models
@@ -124,7 +125,7 @@ def test_wrapped_key_of_another_family(scene: Scene) -> None:
 def test_wrapped_key_that_names_our_family_but_was_wrapped_by_another(scene: Scene) -> None:
     scene.publish_approved(OTHER)
     foreign = WrappedKey.parse(scene.blobs.objects[layout.wrapped_key_name(OTHER)])
-    forged = replace(foreign, key=family_key(ONE.family))
+    forged = replace(foreign, key=default_family_key(ONE.family))
     scene.blobs.objects[layout.wrapped_key_name(ONE)] = forged.to_bytes()
     _refused(scene, ONE, "does not open")
 
@@ -132,9 +133,11 @@ def test_wrapped_key_that_names_our_family_but_was_wrapped_by_another(scene: Sce
 def test_foreign_data_key_wrapped_for_us(scene: Scene) -> None:
     """Whoever may wrap at the key service still cannot make us accept a key of their own."""
     manifest = scene.authority.versions[ONE].manifest
-    wrapped = scene.keys.wrap(family_key("fraud"), b"k" * 32, data_key_context(ONE, manifest))
+    wrapped = scene.keys.wrap(default_family_key("fraud"), b"k" * 32, data_key_context(ONE, manifest))
     scene.keys.data_keys.pop()
-    scene.blobs.objects[layout.wrapped_key_name(ONE)] = WrappedKey(family_key("fraud"), wrapped).to_bytes()
+    scene.blobs.objects[layout.wrapped_key_name(ONE)] = WrappedKey(
+        default_family_key("fraud"), wrapped
+    ).to_bytes()
     _refused(scene, ONE)
 
 

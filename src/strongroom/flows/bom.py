@@ -12,13 +12,13 @@ from strongroom import canonical
 from strongroom.errors import InvalidError, RejectedError
 from strongroom.flows.inventory import Shown, show_version
 from strongroom.flows.vault import (
-    SIGNING_KEY,
     Vault,
     build_event,
     moment,
     read_authority,
     record,
     require_permission,
+    signing_signer,
 )
 from strongroom.ports import BomFormat
 from strongroom.scan.bill import OWN_PACKAGE, Bill, BillFile, Runtime, describe_tensors
@@ -104,7 +104,7 @@ def sign_bom(vault: Vault, actor: str, model: ModelId, written: BomFormat) -> by
             ],
         }
     )
-    envelope = sign_envelope(PAYLOAD_TYPE, payload, vault.require_signers().signer(SIGNING_KEY)).to_bytes()
+    envelope = sign_envelope(PAYLOAD_TYPE, payload, signing_signer(vault, authority)).to_bytes()
     # The record comes before anybody has it.
     record(
         vault,

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from strongroom.errors import RejectedError
 from strongroom.flows.statement import require_statement_of
-from strongroom.flows.vault import Vault, family_key, read_authority, remember_head
+from strongroom.flows.vault import Vault, read_authority, remember_head
 from strongroom.ports import IdentityRow, VersionRow
 from strongroom.trust.authority import Authority, Identity, VersionRecord
 from strongroom.values import ModelId
@@ -75,7 +75,7 @@ def _row(vault: Vault, authority: Authority, model: ModelId, known: VersionRecor
         digest=str(known.manifest),
         size_bytes=sum(entry.size_bytes for entry in statement.entries),
         state=known.state,
-        key_uri=family_key(model.family),
+        key_uri=authority.family_key(model.family),
         publisher=known.publisher,
         published_at=known.published_at,
         log_index=known.log_index,

@@ -15,13 +15,13 @@ from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.flows.vault import (
     CONTROL_LOCK,
-    SIGNING_KEY,
     Vault,
     build_event,
     moment,
     read_authority,
     record,
     require_permission,
+    signing_signer,
 )
 from strongroom.ports import ConversionWish, Converter, ModelSource, SourceFile
 from strongroom.scan.rule import RULES_VERSION
@@ -106,7 +106,7 @@ def witness(vault: Vault, actor: str, model: ModelId, conversion: Conversion) ->
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         decision = require_permission(vault, authority, actor, Action.PUBLISH, str(model))
-        signer = vault.require_signers().signer(SIGNING_KEY)
+        signer = signing_signer(vault, authority)
         now = moment(vault, authority)
         made = replace(conversion.record, model=str(model), by=actor, created_at=now)
         evidence = sign_record(made, signer)

@@ -22,14 +22,14 @@ from strongroom.flows.quarantine import Refused, keep
 from strongroom.flows.unsealing import Progress, readable, unseal_entries
 from strongroom.flows.vault import (
     CONTROL_LOCK,
-    SIGNING_KEY,
     Vault,
+    bind_family_key,
     build_event,
-    family_key,
     moment,
     read_authority,
     record,
     require_permission,
+    signing_signer,
 )
 from strongroom.guard.schema import Schema
 from strongroom.ports import ModelSource, Trial
@@ -151,7 +151,7 @@ def publish(
                 _sweep(vault, offer.model)
                 return _published(offer, sealed, judged, log_index=-1)
             # (4) signature, statement and wrapped key beside the objects
-            statement, envelope = _sign(vault, offer, sealed, judged, data_key)
+            statement, envelope = _sign(vault, offer, sealed, judged, data_key, decision.rule)
         except StrongroomError as error:
             with suppress(StrongroomError):
                 _sweep(vault, offer.model)
@@ -367,9 +367,10 @@ def _sign(
     sealed: tuple[SealedEntry, ...],
     judged: _Judged,
     data_key: bytes,
+    rule: str,
 ) -> tuple[SealStatement, bytes]:
     inspection, schema = judged.inspection, judged.schema
-    signer = vault.require_signers().signer(SIGNING_KEY)
+    signer = signing_signer(vault, read_authority(vault))
     manifest = _manifest(sealed)
     bundle = build_bundle(_signed_name(sealed), [(entry.path, entry.sha256) for entry in sealed], signer)
     context = data_key_context(offer.model, manifest.digest)
@@ -390,7 +391,7 @@ def _sign(
     )
     envelope = sign_statement(statement, signer)
     keys = vault.require_keys()
-    key = family_key(offer.model.family)
+    key = bind_family_key(vault, offer.publisher, offer.model.family, rule)
     keys.create(key)
     wrapped = WrappedKey(key, keys.wrap(key, data_key, context))
     vault.blobs.put_new(layout.signature_name(offer.model), bundle)

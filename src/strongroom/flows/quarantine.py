@@ -17,15 +17,15 @@ from strongroom.flows import layout
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.unsealing import opened, readable, unwrap_data_key
 from strongroom.flows.vault import (
-    SIGNING_KEY,
     Vault,
+    bind_family_key,
     build_event,
-    family_key,
     judge,
     moment,
     read_authority,
     record,
     require_permission,
+    signing_signer,
 )
 from strongroom.ports import SourceFile
 from strongroom.scan.report_json import report_to_json
@@ -125,10 +125,10 @@ def _store(vault: Vault, refused: Refused, ticket: str, data_key: bytes) -> byte
             "report": report_to_json(refused.report),
         }
     )
-    signer = vault.require_signers().signer(SIGNING_KEY)
+    signer = signing_signer(vault, read_authority(vault))
     envelope = dsse.sign_envelope(REPORT_TYPE, payload, signer).to_bytes()
     keys = vault.require_keys()
-    key = family_key(refused.model.family)
+    key = bind_family_key(vault, refused.publisher, refused.model.family, refused.rule)
     keys.create(key)
     wrapped = WrappedKey(key, keys.wrap(key, data_key, data_key_context(refused.model, refused.manifest)))
     vault.blobs.put_new(layout.quarantine_report_name(refused.model, ticket), envelope)

@@ -8,7 +8,7 @@ from strongroom.artifact.stream import unseal
 from strongroom.errors import RejectedError
 from strongroom.flows import layout
 from strongroom.flows.keyfile import WrappedKey, data_key_context
-from strongroom.flows.vault import Vault, family_key
+from strongroom.flows.vault import Vault
 from strongroom.ports import BlobReader, Memory
 from strongroom.scan.scan import Source
 from strongroom.values import Digest, ModelId, SealedEntry
@@ -47,7 +47,7 @@ def unwrap_data_key(vault: Vault, model: ModelId, manifest: Digest, name: str) -
         RejectedError: it is wrapped for another family, model or content.
     """
     wrapped = WrappedKey.parse(vault.blobs.read(name, layout.MAX_WRAPPED_KEY_BYTES))
-    if wrapped.key != family_key(model.family):
+    if wrapped.key not in vault.replayed.authority.opening_keys(model.family):
         raise RejectedError(f"{model}: data key is wrapped under the key of another family")
     return vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, data_key_context(model, manifest))
 

@@ -42,6 +42,7 @@ from strongroom.values import Action, KeyUri
 _Port = TypeVar("_Port")
 
 SIGNING_KEY = KeyUri("file:sign/1")
+"""The first one, which the home is made with; `signing_signer` knows the one in force."""
 LOG_KEY = KeyUri("file:log")
 CA_KEY = KeyUri("file:ca")
 CONTROL_LOCK = "control"
@@ -54,11 +55,6 @@ APPEND_ATTEMPTS = 8
 EXPIRED = "certificate-expired"
 _NEED_NO_CERTIFICATE = frozenset({Action.RENEW_IDENTITY, Action.SERVE})
 """Renewing must stay possible; a supervisor outlives short certificates, and its grant ends it."""
-
-
-def family_key(family: str) -> KeyUri:
-    """The key-encryption key of a family."""
-    return KeyUri(f"file:kek/{family}")
 
 
 def identity_key(name: str) -> KeyUri:
@@ -97,6 +93,8 @@ class Vault:
     packages: InstalledPackages | None = None
     """What this environment has installed; None where nobody looks."""
     vulnerabilities: Vulnerabilities | None = None
+    key_template: str = "file:kek/{family}"
+    """Where the key of a family that has none yet is to be kept."""
     origin: str = ""
     """Where actions come from, for the log: host name and kind of session."""
     replayed: Replayed = field(default_factory=Replayed)
@@ -342,6 +340,31 @@ def _hint(rule: str) -> str:
     if rule.startswith(("nobody-", "reviewer-never-")):
         return "no role lifts this rule; somebody else must do it (--identity), docs/roles.md"
     return "an admin can grant a role that may: strongroom grant add --help, docs/roles.md"
+
+
+def signing_signer(vault: Vault, authority: Authority) -> Signer:
+    """Return the signing key in force, from the custody that the log names.
+
+    Raises:
+        RejectedError: the custody holds another key there than the log says.
+    """
+    signer = vault.require_signers().signer(authority.signing_key)
+    now = moment(vault, authority)
+    if signer.key_id not in {key.key_id for key in authority.key_history.valid_keys(now)}:
+        raise RejectedError(f"{authority.signing_key}: holds no signing key that is in force")
+    return signer
+
+
+def bind_family_key(vault: Vault, actor: str, family: str, rule: str) -> KeyUri:
+    """Return the key of a family; where a new family's is to be kept elsewhere, that is recorded first."""
+    authority = read_authority(vault)
+    wanted = KeyUri(vault.key_template.format(family=family))
+    known = family in authority.family_keys or authority.has_family(family)
+    if known or wanted == authority.family_key(family):
+        return authority.family_key(family)
+    now = moment(vault, authority)
+    record(vault, build_event(vault, now, actor, "bind-key", family, rule=rule, family=family, uri=wanted))
+    return wanted
 
 
 def judge(

@@ -10,9 +10,15 @@ from strongroom.trust.grants import EVERYTHING, Grant, active_grants
 from strongroom.trust.keyring import KeyHistory
 from strongroom.trust.signatures import PublicKey
 from strongroom.trust.waivers import Waiver
-from strongroom.values import Digest, ModelId, Role, State
+from strongroom.values import Digest, KeyUri, ModelId, Role, State
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_NO_KEY = KeyUri("")
+
+
+def default_family_key(family: str) -> KeyUri:
+    """Return the key-encryption key of a family for which the log names no other."""
+    return KeyUri(f"file:kek/{family}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,16 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyKey:
+    """The key-encryption key of a family, as the log says. ``earlier`` ones open until a rotation settled."""
+
+    uri: KeyUri
+    version: int
+    since: datetime
+    earlier: tuple[KeyUri, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """The state of all rights after ``size`` records; a value, never changed in place.
 
@@ -151,6 +167,10 @@ class Standing:
     grants: Mapping[str, GrantRecord] = field(default_factory=dict)
     versions: Mapping[ModelId, VersionRecord] = field(default_factory=dict)
     key_history: KeyHistory = field(default_factory=KeyHistory)
+    signing_key: KeyUri = _NO_KEY
+    """Where the signing key in force is kept."""
+    family_keys: Mapping[str, FamilyKey] = field(default_factory=dict)
+    """Only of families whose key was ever bound or rotated; see `family_key`."""
     journals: Mapping[str, Journal] = field(default_factory=dict)
     quarantined: Mapping[str, QuarantineRecord] = field(default_factory=dict)
     """By ticket."""
@@ -189,6 +209,21 @@ class Standing:
         """Whether ``principal`` holds ``role`` on ``resource`` now."""
         held = active_grants(self.grants_of(principal, now), principal, resource, self.moment(now))
         return any(grant.role is role for grant in held)
+
+    def family_key(self, family: str) -> KeyUri:
+        """Return the key-encryption key under which a family's data keys are wrapped from now on."""
+        bound = self.family_keys.get(family)
+        return default_family_key(family) if bound is None else bound.uri
+
+    def opening_keys(self, family: str) -> tuple[KeyUri, ...]:
+        """Return every key under which a data key of the family may still stand wrapped."""
+        bound = self.family_keys.get(family)
+        return (default_family_key(family),) if bound is None else (bound.uri, *bound.earlier)
+
+    def has_family(self, family: str) -> bool:
+        """Whether anything of the family was ever published or kept."""
+        models = (*self.versions, *(kept.model for kept in self.quarantined.values()))
+        return any(model.family == family for model in models)
 
     def last_admin_end(self, now: datetime) -> datetime | None:
         """Return when the last admin grant on everything ends, after which nobody can grant any more."""

@@ -615,7 +615,8 @@ def rotation(world: World, key: Any, **changed: Any) -> Event:
         "not_before": format_time(world.now),
         "not_after": None,
     }
-    return world.event("root", "rotate-key", {"kind": "signing", "key": value | changed})
+    detail = {"kind": "signing", "key": value | changed}
+    return world.event("root", "rotate-key", detail, subject="file:sign/2")
 
 
 def test_a_rotation_ends_the_key_before() -> None:
@@ -668,10 +669,76 @@ def test_a_malformed_signing_key(changed: dict[str, Any]) -> None:
     refuse(world, rotation(world, ec.generate_private_key(ec.SECP256R1()), **changed), "rotate-key")
 
 
-def test_other_kinds_of_key_are_recorded_but_not_believed() -> None:
+def test_a_rotation_says_where_the_new_signing_key_is_kept() -> None:
     world = peopled()
-    world.do(world.event("root", "rotate-key", {"kind": "kek", "key": {"uri": "file:kek/fraud"}}))
-    assert world.authority.key_history.keys == ()
+    world.do(rotation(world, ec.generate_private_key(ec.SECP256R1())))
+    assert world.authority.signing_key == "file:sign/2"
+
+
+# Key-encryption keys
+
+
+def family_rotation(world: World, kind: str = "family", actor: str = "root", **changed: Any) -> Event:
+    key = {"family": "fraud", "uri": "vault:fraud", "version": 1}
+    return world.event(actor, "rotate-key", {"kind": kind, "key": key | changed})
+
+
+def test_a_family_without_a_record_has_the_key_of_the_keystore() -> None:
+    authority = peopled().authority
+    assert authority.family_key("fraud") == "file:kek/fraud"
+    assert authority.opening_keys("fraud") == ("file:kek/fraud",)
+
+
+def test_both_keys_open_until_a_rotation_is_settled() -> None:
+    world = peopled()
+    world.do(family_rotation(world))
+    assert world.authority.family_key("fraud") == "vault:fraud"
+    assert world.authority.opening_keys("fraud") == ("vault:fraud", "file:kek/fraud")
+    refuse(world, family_rotation(world, "settled", version=2), "another key")
+    world.do(family_rotation(world, "settled"))
+    assert world.authority.opening_keys("fraud") == ("vault:fraud",)
+    assert world.authority.family_key("credit") == "file:kek/credit"
+
+
+def test_a_key_version_that_was_superseded_does_not_come_back() -> None:
+    world = peopled()
+    world.do(family_rotation(world, version=3))
+    refuse(world, family_rotation(world, version=3), "already")
+    refuse(world, family_rotation(world, version=2), "already")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"version": 0}, {"version": True}, {"version": "1"}, {"uri": "no uri"}, {"family": "F"}, {"more": 1}],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", ["family", "settled"])
+def test_malformed_rotation_of_a_family(kind: str, changed: dict[str, Any]) -> None:
+    world = peopled()
+    world.do(family_rotation(world))
+    with pytest.raises(RejectedError):
+        world.do(family_rotation(world, kind, **{"version": 2, **changed}))
+
+
+@pytest.mark.parametrize("kind", ["family", "settled"])
+def test_a_family_s_key_changed_by_someone_who_is_no_admin(kind: str) -> None:
+    world = peopled()
+    refuse(world, family_rotation(world, kind, actor="rita"), "was not admin")
+
+
+def test_kinds_of_key_that_nobody_rotates() -> None:
+    world = peopled()
+    refuse(world, family_rotation(world, "kek"), "no kind of key")
+
+
+def test_the_key_of_a_family_is_bound_once_and_before_its_first_version() -> None:
+    world = peopled()
+    bind = {"family": "credit", "uri": "vault:credit"}
+    world.do(world.event("dora", "bind-key", bind))
+    assert world.authority.family_key("credit") == "vault:credit"
+    refuse(world, world.event("dora", "bind-key", bind | {"uri": "file:kek/other"}), "has a key")
+    world = published()
+    refuse(world, world.event("dora", "bind-key", {"family": MODEL.family, "uri": "vault:x"}), "has a key")
 
 
 def test_a_revoked_key_fails_from_the_time_it_was_lost() -> None:

@@ -113,7 +113,8 @@ class World:
     now: datetime = START
 
     def event(self, actor: str, action: str, detail: dict[str, Any], **fields: Any) -> Event:
-        return Event(self.now, actor, action, "", fields.pop("decision", "allow"), detail=detail, **fields)
+        subject, decision = fields.pop("subject", ""), fields.pop("decision", "allow")
+        return Event(self.now, actor, action, subject, decision, detail=detail, **fields)
 
     def do(self, event: Event) -> None:
         self.authority = self.authority.apply(event, self.authority.size)

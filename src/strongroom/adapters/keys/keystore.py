@@ -148,8 +148,8 @@ class Lock:
         keys: dict[str, tuple[StoredKey, ...]] = {}
         for stored in map(self._unwrap, value["keys"]):
             older = keys.get(stored.name, ())
-            if stored.version != len(older) + 1:
-                raise RejectedError(f"keystore: a version of {stored.name} is missing or there twice")
+            if older and stored.version <= older[-1].version:
+                raise RejectedError(f"keystore: the versions of {stored.name} are out of order")
             keys[stored.name] = (*older, stored)
         return Contents(keys, value["generation"])
 

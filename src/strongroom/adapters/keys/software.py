@@ -8,7 +8,7 @@ from strongroom.adapters.keys.names import SCHEME, is_exportable, is_key_encrypt
 from strongroom.adapters.keys.stored import KeyAlgorithm, SoftwareSigner, StoredKey, parse_signing_algorithm
 from strongroom.adapters.keys.wrapping import unwrap_data_key, version_of, wrap_data_key
 from strongroom.errors import DeniedError, InvalidError, RejectedError
-from strongroom.ports import KeyInfo
+from strongroom.ports import KeyInfo, KeyVersion
 from strongroom.values import KeyUri
 
 Versions = tuple[StoredKey, ...]
@@ -42,8 +42,8 @@ class SoftwareKeyProvider(ABC):
         return self.describe(key)
 
     def describe(self, key: KeyUri) -> KeyInfo:
-        newest = self._versions(parse_name(key))[-1]
-        return KeyInfo(key, newest.created_at, newest.version, newest.enabled)
+        versions = self._versions(parse_name(key))
+        return KeyInfo(key, tuple(KeyVersion(one.version, one.created_at, one.enabled) for one in versions))
 
     def wrap(self, key: KeyUri, data_key: bytes, context: bytes) -> bytes:
         newest = _require_enabled(self._versions(_require_kek_name(key))[-1])
@@ -57,8 +57,16 @@ class SoftwareKeyProvider(ABC):
                 return unwrap_data_key(_require_enabled(stored).material, wrapped, context)
         raise RejectedError(f"{key}: wrapped under version {version}, which is not known")
 
+    def rewrap(self, key: KeyUri, wrapped: bytes, context: bytes) -> bytes:
+        if self.version_of(key, wrapped) == self.describe(key).newest.version:
+            return wrapped
+        return self.wrap(key, self.unwrap(key, wrapped, context), context)
+
+    def version_of(self, key: KeyUri, wrapped: bytes) -> int:
+        _require_kek_name(key)
+        return version_of(wrapped)
+
     def rotate(self, key: KeyUri) -> KeyInfo:
-        """Add a version, which wraps from now on; older ones unwrap until disabled. Durable on return."""
         name = _require_kek_name(key)
 
         def add_version(keys: Keys) -> dict[str, Versions]:
@@ -69,19 +77,31 @@ class SoftwareKeyProvider(ABC):
         self._change(add_version)
         return self.describe(key)
 
-    def set_enabled(self, key: KeyUri, enabled: bool, version: int | None = None) -> None:
-        """Let a version (default: the newest) be used, or not. Durable on return."""
+    def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
+        """Of signing keys too, which have one version, 1."""
         name = parse_name(key)
 
         def mark(keys: Keys) -> dict[str, Versions]:
             versions = _require_known(keys, name)
-            wanted = versions[-1].version if version is None else version
-            if wanted not in {stored.version for stored in versions}:
-                raise InvalidError(f"{key}: has no version {wanted}")
-            changed = tuple(s.with_enabled(enabled) if s.version == wanted else s for s in versions)
+            if version not in {stored.version for stored in versions}:
+                raise InvalidError(f"{key}: has no version {version}")
+            changed = tuple(s.with_enabled(enabled) if s.version == version else s for s in versions)
             return {**keys, name: changed}
 
         self._change(mark)
+
+    def destroy(self, key: KeyUri, version: int) -> None:
+        name = _require_kek_name(key)
+
+        def drop(keys: Keys) -> dict[str, Versions]:
+            left = tuple(stored for stored in _require_known(keys, name) if stored.version != version)
+            if left and version > left[-1].version:
+                raise InvalidError(f"{key}: version {version} wraps now", hint="rotate the key first")
+            others = {other: versions for other, versions in keys.items() if other != name}
+            return {**others, name: left} if left else others
+
+        if name in self._keys():
+            self._change(drop)
 
     def create_signer(self, key: KeyUri, algorithm: str) -> SoftwareSigner:
         name = _require_signing_name(key)
