@@ -189,6 +189,8 @@ class Action(StrEnum):
     READ = "read"
     PUBLISH = "publish"
     APPROVE = "approve"
+    OWN = "own"
+    REGISTER = "register"
     WAIVE = "waive"
     RESCAN = "rescan"
     RETIRE = "retire"

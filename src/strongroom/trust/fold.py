@@ -24,6 +24,7 @@ from strongroom.trust.fold_checks import (
     require_signed,
     require_solo,
 )
+from strongroom.trust.fold_inventory import own, register, unregister
 from strongroom.trust.fold_keys import bind_key, revoke_key, rotate_key
 from strongroom.trust.grants import GRANT_TYPE, Grant
 from strongroom.trust.signatures import Algorithm, PublicKey
@@ -155,6 +156,7 @@ def _publish(standing: Standing, event: Event, at: datetime) -> Changes:
         raise RejectedError(f"{model} exists; versions never change")
     if detail["publisher"] != event.actor:
         raise RejectedError(f"{model} is published by another than who recorded it")
+    standing.require_owner(model, detail["owner"], at)
     version = VersionRecord(
         model,
         Digest.parse(detail["manifest"]),
@@ -164,7 +166,8 @@ def _publish(standing: Standing, event: Event, at: datetime) -> Changes:
         at,
         standing.size,
     )
-    return {"versions": {**standing.versions, model: version}}
+    unmanaged = {other: known for other, known in standing.unmanaged.items() if other != model}
+    return {"versions": {**standing.versions, model: version}, "unmanaged": unmanaged}
 
 
 def _approve(standing: Standing, event: Event, at: datetime) -> Changes:
@@ -177,6 +180,7 @@ def _approve(standing: Standing, event: Event, at: datetime) -> Changes:
     claimed = (Digest.parse(detail["manifest"]), Digest.parse(detail["statement"]))
     if claimed != (version.manifest, version.statement):
         raise RejectedError(f"{model} was published with other bytes than were approved")
+    standing.require_owner(model, version.owner, at)
     if event.actor == version.publisher:
         require_solo(standing, event, "nobody approves what they published")
     if any(approval.approver == event.actor for approval in version.approvals):
@@ -291,6 +295,9 @@ STEPS: Mapping[str, Step] = {
     "rotate-key": rotate_key,
     "revoke-key": revoke_key,
     "publish": _publish,
+    "own": own,
+    "register": register,
+    "unregister": unregister,
     "approve": _approve,
     "retire": _retire,
     "revoke": _revoke,

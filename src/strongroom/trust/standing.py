@@ -2,17 +2,39 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.trust.grants import EVERYTHING, Grant, active_grants
 from strongroom.trust.keyring import KeyHistory
 from strongroom.trust.signatures import PublicKey
+from strongroom.trust.unmanaged import Unmanaged
 from strongroom.trust.waivers import Waiver
 from strongroom.values import Digest, KeyUri, ModelId, Role, State
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+OWNER_GRACE = timedelta(days=30)
+"""How long an owner whose last certificate ended still counts as there: certificates are short."""
+
+
+class OwnerStatus(StrEnum):
+    """Whether somebody answers for a model."""
+
+    ACTIVE = "active"
+    UNKNOWN = "unknown"
+    """No identity of that name was ever here: a team, or a slip of the pen."""
+    EXPIRED = "expired"
+    """The last certificate ended longer than OWNER_GRACE ago."""
+    REVOKED = "revoked"
+
+    @property
+    def orphans(self) -> bool:
+        """Whether what they own is approved and served anew only once somebody else owns it."""
+        return self in (OwnerStatus.EXPIRED, OwnerStatus.REVOKED)
+
+
 _NO_KEY = KeyUri("")
 
 
@@ -101,6 +123,16 @@ class VersionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class UnmanagedRecord:
+    """A version that somebody says is elsewhere: listed, not protected, never served."""
+
+    entry: Unmanaged
+    recorded_by: str
+    recorded_at: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class QuarantineRecord:
     """An upload that was refused or doubted, and is kept sealed with its report."""
 
@@ -175,6 +207,8 @@ class Standing:
     quarantined: Mapping[str, QuarantineRecord] = field(default_factory=dict)
     """By ticket."""
     waivers: tuple[WaiverRecord, ...] = ()
+    unmanaged: Mapping[ModelId, UnmanagedRecord] = field(default_factory=dict)
+    """What was registered and is not published; publishing a version takes it out."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What was set for the whole home and must not be forgotten or rolled back, by name."""
 
@@ -225,6 +259,26 @@ class Standing:
         models = (*self.versions, *(kept.model for kept in self.quarantined.values()))
         return any(model.family == family for model in models)
 
+    def owner_status(self, owner: str, now: datetime) -> OwnerStatus:
+        """Whether ``owner``, as a version names them, is somebody here."""
+        identity = self.identities.get(owner)
+        if identity is None:
+            return OwnerStatus.UNKNOWN
+        if identity.revoked:
+            return OwnerStatus.REVOKED
+        last = max(one.not_after for one in identity.credentials)
+        return OwnerStatus.ACTIVE if self.moment(now) < last + OWNER_GRACE else OwnerStatus.EXPIRED
+
+    def require_owner(self, resource: object, owner: str, now: datetime) -> None:
+        """Raises DeniedError if ``owner`` is nobody any more: ``resource`` is an orphan."""
+        status = self.owner_status(owner, now)
+        if status.orphans:
+            family = str(resource).partition("@")[0]
+            raise DeniedError(
+                f"{resource}: is an orphan, its owner {owner} is {status}",
+                hint=f"an owner or admin names another: strongroom own {family} --to NAME",
+            )
+
     def last_admin_end(self, now: datetime) -> datetime | None:
         """Return when the last admin grant on everything ends, after which nobody can grant any more."""
         ends = [
@@ -238,6 +292,11 @@ class Standing:
     def require_version(self, model: ModelId) -> VersionRecord:
         """Raises InvalidError if the log knows no such version."""
         version = self.versions.get(model)
+        if version is None and model in self.unmanaged:
+            raise InvalidError(
+                f"{model}: is unmanaged: it is listed, and is not in the store",
+                hint=f"strongroom publish FILE --as {model} --owner NAME",
+            )
         if version is None:
             raise InvalidError(f"{model}: no such version", hint="see: strongroom list")
         return version

@@ -41,6 +41,8 @@ MATRIX: dict[Action, dict[Role, str]] = {
     },
     Action.PUBLISH: {D: "deployer-publishes"},
     Action.APPROVE: {R: "reviewer-approves"},
+    Action.OWN: {O: "owner-hands-over", A: "admin-hands-over"},
+    Action.REGISTER: {O: "owner-registers", D: "deployer-registers"},
     Action.WAIVE: {R: "reviewer-waives"},
     Action.RESCAN: {R: "reviewer-rescans", P: "operator-runs"},
     Action.SERVE: {P: "operator-runs"},
