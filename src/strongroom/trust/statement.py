@@ -14,6 +14,7 @@ from strongroom import canonical
 from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.trust.dsse import MAX_PAYLOAD_BYTES, Envelope, sign_envelope, verify
 from strongroom.trust.keyring import KeyHistory
+from strongroom.trust.provenance import Provenance
 from strongroom.trust.signatures import MessageSigner
 from strongroom.values import Digest, ModelId, SealedEntry, format_time, parse_principal, parse_time
 
@@ -50,6 +51,8 @@ class SealStatement:
     inspection: dict[str, Any]
     dependencies: dict[str, Any]
     created_at: datetime
+    provenance: Provenance | None = None
+    """None: handed over from a file or folder; then the payload has no such field."""
 
     def __post_init__(self) -> None:
         model = ModelId.parse(self.model)
@@ -86,6 +89,7 @@ class SealStatement:
                     "owner": self.owner,
                     "publisher": self.publisher,
                     "schema": self.schema,
+                    **({} if self.provenance is None else {"provenance": self.provenance.to_json()}),
                 },
                 "predicateType": PREDICATE_TYPE,
                 "subject": [
@@ -134,7 +138,7 @@ class SealStatement:
                     "owner": str(owner),
                     "publisher": str(publisher),
                     "schema": None | dict() as schema,
-                },
+                } as predicate,
             } if len(subjects) == len(entries) <= MAX_ENTRIES:
                 return cls(
                     model=model,
@@ -150,6 +154,9 @@ class SealStatement:
                     inspection=inspection,
                     dependencies=dependencies,
                     created_at=parse_time(created_at),
+                    provenance=Provenance.from_json(predicate["provenance"])
+                    if "provenance" in predicate
+                    else None,
                 )
             case _:
                 raise InvalidError("a field is missing or of another kind")
