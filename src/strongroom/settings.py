@@ -74,6 +74,64 @@ class IdentitySettings(_Section):
     """How long a grant lasts when no end is given."""
 
 
+class _BucketSettings(_Section):
+    """What buckets of every cloud have; credentials come from the cloud's own chain, never from here."""
+
+    endpoint: str | None = None
+    """URL of the service, for S3-compatible stores, private endpoints and emulators."""
+    ca_bundle: str | None = None
+    """PEM file with the authorities that the endpoint's certificate is checked against."""
+    deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    """For one request with all its retries; then the store counts as silent."""
+    insecure_public_bucket: bool = Field(False, alias="insecure-public-bucket")
+    insecure_unencrypted_bucket: bool = Field(False, alias="insecure-unencrypted-bucket")
+    insecure_overwrites: bool = Field(False, alias="insecure-overwrites")
+    insecure_http: bool = Field(False, alias="insecure-http")
+
+    def insecure_choices(self, section: str) -> list[str]:
+        """Each opt-out in force, by name (I10)."""
+        meanings = (
+            (self.insecure_public_bucket, "public-bucket", "others may be able to read or list the store"),
+            (self.insecure_unencrypted_bucket, "unencrypted-bucket", "the store need not encrypt at rest"),
+            (self.insecure_overwrites, "overwrites", "the store may replace an object that exists"),
+            (self.insecure_http, "http", "requests may travel unencrypted"),
+        )
+        return [f"{section}.insecure-{name} = true: {meaning}" for on, name, meaning in meanings if on]
+
+
+class S3Settings(_BucketSettings):
+    region: str | None = None
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """Asked for with every object; else the bucket's own default holds."""
+    kms_key_id: str | None = None
+
+
+class GoogleSettings(_BucketSettings):
+    kms_key: str | None = None
+    """Resource name of the key that new objects are encrypted with; else the bucket's default."""
+
+
+class AzureSettings(_BucketSettings):
+    account: str | None = None
+    encryption_scope: str | None = None
+    """Scope, and so customer-managed key, of new objects; else the container's default."""
+
+
+class StoreSettings(_Section):
+    """Where things lie: on this disk, or in a service that several machines share."""
+
+    blobs: str = "file:blobs"
+    """``file:blobs`` in the home, ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``."""
+    s3: S3Settings = S3Settings()
+    gs: GoogleSettings = GoogleSettings()
+    az: AzureSettings = AzureSettings()
+
+    def insecure_choices(self) -> list[str]:
+        """Each opt-out in force, by name (I10)."""
+        sections = (("store.s3", self.s3), ("store.gs", self.gs), ("store.az", self.az))
+        return [choice for name, section in sections for choice in section.insecure_choices(name)]
+
+
 class Settings(_Section):
     """All sections; every field has a safe default, so an empty file is a good one."""
 
@@ -83,6 +141,7 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     sandbox: SandboxSettings = SandboxSettings()
     identities: IdentitySettings = IdentitySettings()
+    store: StoreSettings = StoreSettings()
 
     def insecure_choices(self) -> list[str]:
         """Each setting that weakens a default, by name (I10)."""
@@ -105,7 +164,7 @@ class Settings(_Section):
             missing.discard("isolation")
         if missing:
             found.append(f"sandbox.require: does not demand {', '.join(sorted(missing))}")
-        return found
+        return [*found, *self.store.insecure_choices()]
 
 
 def find_home(given: Path | None) -> Path:

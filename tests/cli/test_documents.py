@@ -59,19 +59,19 @@ def _settings(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
     found = {}
     for name, field in model.model_fields.items():
         if isinstance(field.default, BaseModel):
-            found |= _settings(type(field.default), f"{name}.")
+            found |= _settings(type(field.default), f"{prefix}{name}.")
         else:
-            found[prefix + name] = field.default
+            found[prefix + (field.alias or name)] = field.default
     return found
 
 
 def _described_settings() -> dict[str, Any]:
     described, section = {}, ""
     for line in _text("docs/settings.md").splitlines():
-        heading = re.match(r"## (?:`\[(\w+)\]`)?", line)
+        heading = re.match(r"## (?:`\[([\w.]+)\]`)?", line)
         if heading:
             section = f"{heading[1]}." if heading[1] else "outside."
-        row = re.match(r"\| `(\w+)` \| (.+?) \| ", line)
+        row = re.match(r"\| `([\w-]+)` \| (.+?) \| ", line)
         if row and section != "outside.":
             value = row[2].strip("`")
             described[section + row[1]] = None if value == "none" else tomllib.loads(f"x = {value}")["x"]
