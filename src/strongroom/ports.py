@@ -102,7 +102,7 @@ class KeyProvider(Protocol):
         """Add a version, which wraps from now on; older ones unwrap until disabled. Durable on return."""
 
     def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
-        """Let a version be used, or not. Durable on return. Raises InvalidError if there is no such version."""
+        """Let a version be used, or not. Durable on return. Raises InvalidError for a version there is not."""
 
     def destroy(self, key: KeyUri, version: int) -> None:
         """Make a version unable to unwrap for good; one that is gone is no error. Durable on return.
