@@ -1,7 +1,9 @@
 """Runs the whole test suite and the coverage gate; the last line counts what passed and failed.
 
 Fast tests run two at a time, and so do the slow ones that watch no clock. Fault injection and soak run alone
-after them, so that a deadline missed there is a fault of the code and not of the neighbour.
+after them, so that a deadline missed there is a fault of the code and not of the neighbour. A few tests that
+failed are tried once more, alone: what passes then is named as unsteady in the last lines, what fails is a
+failure.
 """
 
 import subprocess
@@ -21,16 +23,22 @@ _GATED_ROOMS = ("artifact", "trust", "guard")
 """The core: what it decides must be covered by tests that name the decision."""
 _MIN_LINES_PERCENT = 90
 _NO_TESTS = 5
+_MAX_SECOND_TRIES = 4
+"""More failures than a busy machine explains are failures."""
 
 
 def main(arguments: list[str]) -> int:
     started = time.monotonic()
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     Path(".coverage").unlink(missing_ok=True)
+    failed: list[str] = []
     for title, selection in _PASSES:
         print(f"\n--- {title}", flush=True)
-        for outcome, number in _run(selection + arguments).items():
+        for outcome, number in _run(selection + arguments, failed).items():
             counts[outcome] += number
+    unsteady = _try_again(failed) if counts["failed"] == len(failed) else []
+    counts["failed"] -= len(unsteady)
+    counts["passed"] += len(unsteady)
     print("\n--- coverage of the core", flush=True)
     for room in _GATED_ROOMS:
         counts["passed" if _is_covered(room) else "failed"] += 1
@@ -38,17 +46,31 @@ def main(arguments: list[str]) -> int:
         counts["failed"] += 1
         print("no test ran")
     shown = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+    for name in unsteady:
+        print(f"unsteady: {name} failed, and passed when it ran alone")
     print(f"\n{shown} in {time.monotonic() - started:.0f} s (coverage gates counted as tests)")
     return 1 if counts["failed"] else 0
 
 
-def _run(arguments: list[str]) -> dict[str, int]:
+def _try_again(failed: list[str]) -> list[str]:
+    """Return what passes on its own; nothing if there are too many, or one of them fails again."""
+    if not 0 < len(failed) <= _MAX_SECOND_TRIES:
+        return []
+    print(f"\n--- {len(failed)} that failed, once more and alone", flush=True)
+    counts = _run(["-m", "slow or not slow", *failed], [])
+    return failed if (counts.get("failed"), counts.get("passed")) == (0, len(failed)) else []
+
+
+def _run(arguments: list[str], failed: list[str]) -> dict[str, int]:
+    """Return how many had which outcome; add the names of those that failed to ``failed``."""
     with tempfile.TemporaryDirectory(prefix="strongroom-tests-") as folder:
-        report = Path(folder) / "junit.xml"
+        report, names = Path(folder) / "junit.xml", Path(folder) / "failed"
         command = [sys.executable, "-m", "pytest", "-rfEs", f"--junit-xml={report}"]
+        command += ["-p", "tests.failures", f"--failures-to={names}"]
         command += ["--cov", "--cov-append", "--cov-report=", *arguments]
         status = subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode
         counts = _read_counts(report) if report.exists() else {"failed": 1}
+        failed += names.read_text().splitlines() if names.exists() else []
     if status not in (0, _NO_TESTS) and not counts.get("failed"):
         counts["failed"] = 1  # pytest itself broke: a collection error, a crash of a worker
     return counts
