@@ -83,7 +83,9 @@ class Provenance:
                 "path": str(path),
                 "only": list(only),
                 "facts": dict(facts),
-            } if value.keys() == _FIELDS and all(isinstance(each, str) for each in (*only, *facts.values())):
+            } if isinstance(value, dict) and value.keys() == _FIELDS:
+                if not all(isinstance(each, str) for each in (*only, *facts.values())):
+                    raise InvalidError("provenance: a pattern or a fact is not a string")
                 return cls(kind, repository, revision, path, tuple(only), facts)
             case _:
                 raise InvalidError("provenance: fields missing, unknown or of another kind")
