@@ -6,13 +6,20 @@ inspection one file and seal another.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from strongroom.artifact.inspect import Inspection, inspect
 from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import seal
-from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, StrongroomError
+from strongroom.errors import (
+    DeniedError,
+    InvalidError,
+    OutageError,
+    RejectedError,
+    StrongroomError,
+    shorten,
+)
 from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.convert import require_conversion
@@ -40,6 +47,7 @@ from strongroom.scan.unread import NOT_PUBLISHABLE
 from strongroom.scan.upload import Report, Verdict, scan_upload
 from strongroom.trust.authority import Authority
 from strongroom.trust.oms import build_bundle
+from strongroom.trust.provenance import Provenance
 from strongroom.trust.statement import SealStatement, sign_statement
 from strongroom.trust.waivers import Waiver
 from strongroom.values import (
@@ -89,6 +97,10 @@ class Offer:
     """Manifest that the source must have: of what is handed over again from quarantine."""
     conversion: bytes | None = None
     """The record of the conversion that the model came out of (docs/formats/conversion.md)."""
+    provenance: Provenance | None = None
+    """Where ``source`` fetches it from; None: it was handed over from this machine."""
+    promised: Mapping[str, Digest] = field(default_factory=dict)
+    """SHA-256 that files must have, by path: what that place says of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +148,15 @@ def publish(
         hint="versions never change; publish the next one" if offer.model in authority.versions else None,
     )
     with vault.locks.hold(f"publish-{offer.model.family}"):
-        _require_new(read_authority(vault), offer)
+        authority = read_authority(vault)
+        _require_new(authority, offer)
+        authority.require_owner(offer.model, offer.owner, moment(vault, authority))
         _sweep(vault, offer.model)
         try:
             # (2) one pass over the source: hash, encrypt, write
             data_key = vault.entropy.bytes(DATA_KEY_BYTES)
             sealed = _seal_all(vault, offer, data_key, progress)
+            _require_promised(read_authority(vault), offer, sealed)
             if offer.expected not in (None, _manifest(sealed).digest):
                 raise RejectedError(f"{offer.model}: is not what was kept in quarantine")
             # (3) scan, inspection and trial of exactly what was sealed
@@ -175,6 +190,22 @@ def _require_new(authority: Authority, offer: Offer) -> None:
     if newer and not offer.allow_older:
         raise InvalidError(
             f"{model}: is older than {max(newer)}", hint="to publish an older version use --allow-older"
+        )
+
+
+def _require_promised(authority: Authority, offer: Offer, sealed: Sequence[SealedEntry]) -> None:
+    """What was sealed is what the place it came from promised, and what the inventory said of it."""
+    for entry in sealed:
+        if offer.promised.get(entry.path, entry.sha256) != entry.sha256:
+            raise RejectedError(
+                f"{offer.model}: {shorten(entry.path)}: is not what {offer.provenance} promised"
+            )
+    listed = authority.unmanaged.get(offer.model)
+    known = {str(_manifest(sealed).digest), *(str(entry.sha256) for entry in sealed)}
+    if listed is not None and listed.entry.digest and listed.entry.digest not in known:
+        raise RejectedError(
+            f"{offer.model}: the inventory lists other bytes, {listed.entry.digest}",
+            hint=f"if the inventory is wrong: strongroom inventory remove {offer.model}",
         )
 
 
@@ -239,7 +270,9 @@ def _judge(
             if dry_run:
                 raise
             report = _with_reason(report, error)
-            refused = Refused(offer.model, offer.owner, offer.publisher, sealed, report, rule)
+            refused = Refused(
+                offer.model, offer.owner, offer.publisher, sealed, report, rule, offer.provenance
+            )
             raise _kept(vault, refused, data_key, error) from None
     schema = _build_schema(offer, inspection)
     schema, findings = _try_out(vault, offer, sealed, inspection, schema, data_key)
@@ -388,6 +421,7 @@ def _sign(
         oms_digest=Digest.of(bundle),
         inspection=judged.summary(),
         dependencies=declare(vault, offer.dependencies, str(inspection.format)),
+        provenance=offer.provenance,
     )
     envelope = sign_statement(statement, signer)
     keys = vault.require_keys()

@@ -31,6 +31,7 @@ from strongroom.ports import SourceFile
 from strongroom.scan.report_json import report_to_json
 from strongroom.scan.upload import Report
 from strongroom.trust import dsse
+from strongroom.trust.provenance import Provenance
 from strongroom.trust.standing import QuarantineRecord
 from strongroom.values import Action, Digest, ModelId, SealedEntry
 
@@ -51,6 +52,7 @@ class Refused:
     report: Report
     rule: str
     """Of the decision that let it be handed over."""
+    provenance: Provenance | None = None
 
     @property
     def manifest(self) -> Digest:
@@ -73,6 +75,7 @@ class Kept:
     entries: tuple[SealedEntry, ...]
     report: dict[str, Any]
     """As `scan.report_json.report_to_json` made it, when it was judged."""
+    provenance: Provenance | None = None
 
 
 def keep(vault: Vault, refused: Refused, data_key: bytes) -> str:
@@ -123,6 +126,7 @@ def _store(vault: Vault, refused: Refused, ticket: str, data_key: bytes) -> byte
             "manifest": str(refused.manifest),
             "entries": [_entry_to_json(entry) for entry in entries],
             "report": report_to_json(refused.report),
+            **({} if refused.provenance is None else {"provenance": refused.provenance.to_json()}),
         }
     )
     signer = signing_signer(vault, read_authority(vault))
@@ -173,7 +177,8 @@ def _read(vault: Vault, kept: QuarantineRecord) -> Kept:
     # Its digest stands in the log, so the signature is for those who have the file without the log.
     value = canonical.decode(dsse.Envelope.parse(data).payload)
     entries = tuple(_entry_from_json(each) for each in value["entries"])
-    return Kept(kept, value["owner"], entries, value["report"])
+    origin = Provenance.from_json(value["provenance"]) if "provenance" in value else None
+    return Kept(kept, value["owner"], entries, value["report"], origin)
 
 
 @contextmanager

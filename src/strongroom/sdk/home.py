@@ -185,6 +185,7 @@ class Strongroom:
                 declare_dependencies(dependencies),
                 allow_older,
                 kept.record.manifest,
+                provenance=kept.provenance,
             )
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
 
