@@ -102,7 +102,7 @@ class KeyProvider(Protocol):
         """Add a version, which wraps from now on; older ones unwrap until disabled. Durable on return."""
 
     def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
-        """Let a version be used, or not. Durable on return. Raises InvalidError for a version there is not."""
+        """Let a version be used, or not. Durable on return. Raises InvalidError if there is none such."""
 
     def destroy(self, key: KeyUri, version: int) -> None:
         """Make a version unable to unwrap for good; one that is gone is no error. Durable on return.
@@ -298,6 +298,9 @@ class Records(Protocol):
         """Insert or replace by name."""
 
     def identities(self) -> Sequence[IdentityRow]: ...
+
+    def rebuild(self, versions: Sequence[VersionRow], identities: Sequence[IdentityRow]) -> None:
+        """Put these in the place of all rows there are. The head remembered stays."""
 
     def note_head(self, size: int, root: bytes) -> None:
         """Remember the largest log head seen; a smaller size is ignored."""

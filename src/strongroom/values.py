@@ -208,6 +208,9 @@ class Action(StrEnum):
     REVOKE_GRANT = "revoke-grant"
     ROTATE_KEY = "rotate-key"
     READ_LOG = "read-log"
+    BACKUP = "backup"
+    RESTORE = "restore"
+    RECOVER = "recover"
     CONFIGURE = "configure"
 
 

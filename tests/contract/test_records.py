@@ -128,6 +128,25 @@ def test_an_identity_is_replaced_by_name(records: Records) -> None:
     assert records.identities() == [replace(IDENTITY, name="ada"), renewed]
 
 
+def test_rebuilding_replaces_every_row_and_keeps_the_head(records: Records) -> None:
+    records.add_version(replace(ROW, owner="mallory"))
+    records.add_version(replace(ROW, model="ghost@1.0.0"))
+    records.put_identity(replace(IDENTITY, name="ghost"))
+    records.note_head(9, ROOT)
+    records.rebuild([ROW], [IDENTITY])
+    assert (list(records.versions()), list(records.identities())) == ([ROW], [IDENTITY])
+    assert records.head() == (9, ROOT)
+    records.rebuild([], [])
+    assert (list(records.versions()), list(records.identities())) == ([], [])
+
+
+def test_a_rebuilding_that_fails_changes_nothing(records: Records) -> None:
+    records.add_version(ROW)
+    with pytest.raises(InvalidError):
+        records.rebuild([replace(ROW, model="no version")], [])
+    assert list(records.versions()) == [ROW]
+
+
 def test_the_largest_head_is_remembered(records: Records) -> None:
     assert records.head() is None
     records.note_head(5, ROOT)

@@ -53,8 +53,12 @@ APPEND_ATTEMPTS = 8
 """Records that change nothing, such as denials, are written without the control lock."""
 
 EXPIRED = "certificate-expired"
-_NEED_NO_CERTIFICATE = frozenset({Action.RENEW_IDENTITY, Action.SERVE})
-"""Renewing must stay possible; a supervisor outlives short certificates, and its grant ends it."""
+_NEED_NO_CERTIFICATE = frozenset(
+    {Action.RENEW_IDENTITY, Action.SERVE, Action.BACKUP, Action.RESTORE, Action.RECOVER}
+)
+"""Renewing must stay possible, and coming back after months; a supervisor outlives short certificates.
+
+Each ends with its grant."""
 
 
 def identity_key(name: str) -> KeyUri:

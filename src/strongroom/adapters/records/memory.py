@@ -51,6 +51,13 @@ class MemoryRecords:
         with self._lock:
             return [self._identities[name] for name in sorted(self._identities)]
 
+    def rebuild(self, versions: Sequence[VersionRow], identities: Sequence[IdentityRow]) -> None:
+        for row in versions:
+            ModelId.parse(row.model)
+        with self._lock:
+            self._versions = {row.model: row for row in versions}
+            self._identities = {row.name: row for row in identities}
+
     def note_head(self, size: int, root: bytes) -> None:
         with self._lock:
             if self._head is not None and size == self._head[0] and root != self._head[1]:

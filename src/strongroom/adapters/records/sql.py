@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, create_engine, event, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, create_engine, delete, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from strongroom.adapters.records import tables
@@ -55,24 +55,7 @@ class SqlRecords:
         self._engine.dispose()
 
     def add_version(self, row: VersionRow) -> None:
-        model = ModelId.parse(row.model)
-        dependencies = _dump(row.dependencies)
-        values = {
-            "model": row.model,
-            "family": model.family,
-            "version": str(model.version),
-            "owner": row.owner,
-            "format": row.format,
-            "digest": row.digest,
-            "size_bytes": row.size_bytes,
-            "state": row.state.value,
-            "key_uri": row.key_uri,
-            "publisher": row.publisher,
-            "published_at": format_time(row.published_at),
-            "log_index": row.log_index,
-            "statement_digest": row.statement_digest,
-            "dependencies": dependencies,
-        }
+        values = _version_values(row)
         with self._transaction() as connection:
             found = connection.execute(
                 select(tables.versions.c.model).where(tables.versions.c.model == row.model)
@@ -104,17 +87,12 @@ class SqlRecords:
                 raise InvalidError(f"{ModelId.parse(model)}: there is no such version in state {expected}")
 
     def put_identity(self, row: IdentityRow) -> None:
-        values = {
-            "certificate_pem": row.certificate_pem,
-            "created_at": format_time(row.created_at),
-            "revoked": row.revoked,
-            "log_index": row.log_index,
-        }
+        values = _identity_values(row)
         table = tables.identities
         with self._transaction() as connection:
             changed = connection.execute(update(table).where(table.c.name == row.name).values(values))
             if not changed.rowcount:
-                connection.execute(insert(table).values(name=row.name, **values))
+                connection.execute(insert(table).values(values))
 
     def identities(self) -> Sequence[IdentityRow]:
         with self._transaction(read=True) as connection:
@@ -122,6 +100,17 @@ class SqlRecords:
                 _identity(row)
                 for row in connection.execute(select(tables.identities).order_by(tables.identities.c.name))
             ]
+
+    def rebuild(self, versions: Sequence[VersionRow], identities: Sequence[IdentityRow]) -> None:
+        rows = (
+            (tables.versions, [_version_values(row) for row in versions]),
+            (tables.identities, [_identity_values(row) for row in identities]),
+        )
+        with self._transaction() as connection:
+            for table, values in rows:
+                connection.execute(delete(table))
+                if values:
+                    connection.execute(insert(table), values)
 
     def note_head(self, size: int, root: bytes) -> None:
         table = tables.head
@@ -151,6 +140,36 @@ class SqlRecords:
             raise InvalidError(f"catalog: refuses the row ({error.orig})") from None
         except DBAPIError as error:
             raise _translate(error) from None
+
+
+def _version_values(row: VersionRow) -> dict[str, Any]:
+    model = ModelId.parse(row.model)
+    return {
+        "model": row.model,
+        "family": model.family,
+        "version": str(model.version),
+        "owner": row.owner,
+        "format": row.format,
+        "digest": row.digest,
+        "size_bytes": row.size_bytes,
+        "state": row.state.value,
+        "key_uri": row.key_uri,
+        "publisher": row.publisher,
+        "published_at": format_time(row.published_at),
+        "log_index": row.log_index,
+        "statement_digest": row.statement_digest,
+        "dependencies": _dump(row.dependencies),
+    }
+
+
+def _identity_values(row: IdentityRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "certificate_pem": row.certificate_pem,
+        "created_at": format_time(row.created_at),
+        "revoked": row.revoked,
+        "log_index": row.log_index,
+    }
 
 
 def _create_private(path: Path) -> None:
