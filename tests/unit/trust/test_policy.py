@@ -128,7 +128,7 @@ def test_the_page_on_roles_shows_the_same_table() -> None:
 
 def test_every_policy_has_a_name_of_its_own() -> None:
     names = [rule.name for rule in policy._policies().rules.values()]
-    assert len(names) == len(set(names)) == 27
+    assert len(names) == len(set(names)) == 29
     assert NO_POLICY not in names
 
 
