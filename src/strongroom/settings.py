@@ -6,9 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from strongroom.errors import InvalidError, shorten
+from strongroom.values import parse_key_uri
 
 HOME_VARIABLE = "STRONGROOM_HOME"
 DEFAULT_HOME = Path("~/.strongroom")
@@ -83,10 +84,10 @@ class _BucketSettings(_Section):
     """PEM file with the authorities that the endpoint's certificate is checked against."""
     deadline_s: Annotated[float, Field(gt=0, le=3600)] = 60.0
     """For one request with all its retries; then the store counts as silent."""
-    insecure_public_bucket: bool = Field(False, alias="insecure-public-bucket")
-    insecure_unencrypted_bucket: bool = Field(False, alias="insecure-unencrypted-bucket")
-    insecure_overwrites: bool = Field(False, alias="insecure-overwrites")
-    insecure_http: bool = Field(False, alias="insecure-http")
+    insecure_public_bucket: bool = Field(default=False, alias="insecure-public-bucket")
+    insecure_unencrypted_bucket: bool = Field(default=False, alias="insecure-unencrypted-bucket")
+    insecure_overwrites: bool = Field(default=False, alias="insecure-overwrites")
+    insecure_http: bool = Field(default=False, alias="insecure-http")
 
     def insecure_choices(self, section: str) -> list[str]:
         """Each opt-out in force, by name (I10)."""
@@ -132,6 +133,74 @@ class StoreSettings(_Section):
         return [choice for name, section in sections for choice in section.insecure_choices(name)]
 
 
+class Pkcs11Settings(_Section):
+    """A hardware security module behind its PKCS #11 library."""
+
+    module: str | None = None
+    """Absolute path of the vendor's library, for instance ``/usr/lib/softhsm/libsofthsm2.so``."""
+    token: str | None = None
+    """Label of the token that holds the keys."""
+    pin_file: str | None = None
+    """File whose first line is the user PIN; else it is asked for."""
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """For one operation of the token; then it counts as silent."""
+
+
+class AwsKeySettings(_Section):
+    """AWS KMS; credentials come from the SDK's own chain."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    ca_bundle: str | None = None
+
+
+class VaultSettings(_Section):
+    """The Transit engine of HashiCorp Vault or OpenBao."""
+
+    address: str | None = None
+    mount: str = "transit"
+    token_file: str | None = None
+    """File whose first line is the token; read again for every request, so an agent may renew it."""
+    ca_bundle: str | None = None
+    namespace: str | None = None
+
+
+class AzureKeySettings(_Section):
+    """Azure Key Vault or Managed HSM; credentials come from the SDK's own chain."""
+
+
+class GoogleKeySettings(_Section):
+    """Google Cloud KMS; credentials come from the SDK's own chain."""
+
+
+class KeySettings(_Section):
+    """Which custody new keys are made in, and how each custody is reached."""
+
+    families: str = "file:kek/{family}"
+    """URI of the key-encryption key of a new family."""
+    signing: str = "file:sign/{number}"
+    """URI of the next signing key."""
+    pkcs11: Pkcs11Settings = Pkcs11Settings()
+    aws: AwsKeySettings = AwsKeySettings()
+    vault: VaultSettings = VaultSettings()
+    azure: AzureKeySettings = AzureKeySettings()
+    gcp: GoogleKeySettings = GoogleKeySettings()
+
+    @field_validator("families", "signing")
+    @classmethod
+    def _require_template(cls, text: str, info: ValidationInfo) -> str:
+        """One key must never stand for two families, or for two signing keys (F08)."""
+        blank = "{family}" if info.field_name == "families" else "{number}"
+        before, _, after = text.partition(blank)
+        if text.count(blank) != 1 or any(sign in before + after for sign in "{}"):
+            raise ValueError(f"must hold {blank} once, and no other brace")
+        try:
+            parse_key_uri(before + "0" + after)
+        except InvalidError as error:
+            raise ValueError(error.message) from None
+        return text
+
+
 class Settings(_Section):
     """All sections; every field has a safe default, so an empty file is a good one."""
 
@@ -142,6 +211,7 @@ class Settings(_Section):
     sandbox: SandboxSettings = SandboxSettings()
     identities: IdentitySettings = IdentitySettings()
     store: StoreSettings = StoreSettings()
+    keys: KeySettings = KeySettings()
 
     def insecure_choices(self) -> list[str]:
         """Each setting that weakens a default, by name (I10)."""
