@@ -15,16 +15,16 @@ from strongroom.adapters.host.python import PythonHost
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.keys.file import FileKeyProvider
-from strongroom.adapters.keys.routed import RoutedKeys
 from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.memory.memfd import MemfdProvider
 from strongroom.adapters.records.sql import SqlRecords
 from strongroom.adapters.vulnerabilities.local import LocalVulnerabilities
+from strongroom.custodies import Ask, open_custodies
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows.establish import Founder, establish
 from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
-from strongroom.settings import FILE_NAME
+from strongroom.settings import FILE_NAME, Settings, read_settings
 from strongroom.trust.certificates import public_key_of
 from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
 from strongroom.trust.signatures import PublicKey
@@ -72,11 +72,13 @@ def create_home(home: Path, passphrase: str, founder: Founder) -> Vault:
     return open_home(home, passphrase)
 
 
-def open_home(home: Path, passphrase: str | None = None) -> Vault:
+def open_home(home: Path, passphrase: str | None = None, *, ask: Ask | None = None) -> Vault:
     """Return the home's ports; without a passphrase the keystore stays locked (read-only flows).
 
+    ``ask`` is called for the secret of another custody that no file holds, such as a PIN.
+
     Raises:
-        InvalidError: there is no home here.
+        InvalidError: there is no home here, or its settings are wrong.
         DeniedError: the passphrase is wrong.
         RejectedError: the trust root beside the keystore is not the keystore's own.
     """
@@ -84,7 +86,7 @@ def open_home(home: Path, passphrase: str | None = None) -> Vault:
         if not (home / FILE_NAME).is_file():
             raise InvalidError(f"{home}: no strongroom home here", hint="run: strongroom init")
     keys = FileKeyProvider.open_file(home / KEYSTORE, passphrase) if passphrase is not None else None
-    return _assemble(home, _read_trust_root(home), keys)
+    return _assemble(home, _read_trust_root(home), keys, read_settings(home), ask)
 
 
 def journals_folder(home: Path) -> Path:
@@ -109,11 +111,17 @@ def _furnish(home: Path, passphrase: str, founder: Founder) -> None:
     _write(home / CA_CERTIFICATE, root.ca_pem)
     for folder in (JOURNALS, LOCKS):
         (home / folder).mkdir(mode=0o700)
-    establish(_assemble(home, root, keys), founder)
+    establish(_assemble(home, root, keys, Settings()), founder)
     _write(home / FILE_NAME, _SETTINGS_TEXT.format(identity=founder.name).encode())
 
 
-def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vault:
+def _assemble(
+    home: Path,
+    root: TrustRoot,
+    keys: FileKeyProvider | None,
+    settings: Settings,
+    ask: Ask | None = None,
+) -> Vault:
     records = SqlRecords.open(home / CATALOG)
     blobs = LocalBlobStore(home / BLOBS)
     blobs.sweep()
@@ -131,17 +139,14 @@ def _assemble(home: Path, root: TrustRoot, keys: FileKeyProvider | None) -> Vaul
         memory=MemfdProvider(),
         packages=PythonHost(),
         vulnerabilities=LocalVulnerabilities(home / OSV),
+        key_template=settings.keys.families,
         origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
     )
     if keys is not None:
         vault.tls_keys = keys
-        vault.keys = vault.signers = _custodies(keys)
+        vault.keys = vault.signers = open_custodies(keys, settings.keys, home, ask)
         vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
     return vault
-
-
-def _custodies(keystore: FileKeyProvider) -> RoutedKeys:
-    return RoutedKeys({"file": lambda: keystore})
 
 
 def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:

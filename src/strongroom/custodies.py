@@ -1,0 +1,59 @@
+"""Which custody of keys stands behind each scheme of a key URI; none is opened before a key of it is used."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from strongroom.adapters.keys.file import FileKeyProvider
+from strongroom.adapters.keys.routed import Custody, RoutedKeys
+from strongroom.adapters.keys.secret_file import read_secret
+from strongroom.errors import DeniedError, InvalidError
+from strongroom.settings import KeySettings
+
+Ask = Callable[[str], str]
+"""Asks a person for the secret that the text names."""
+
+
+def open_custodies(
+    keystore: FileKeyProvider, settings: KeySettings, home: Path, ask: Ask | None = None
+) -> RoutedKeys:
+    """Return all custodies by scheme. Relative paths in ``settings`` begin at ``home``."""
+    del settings, home, ask  # what is opened with them is added below, a line a scheme
+    openers: dict[str, Callable[[], Custody]] = {"file": lambda: keystore}
+    return RoutedKeys(openers)
+
+
+def secret_from(home: Path, path: str | None, what: str, ask: Ask | None) -> Callable[[], str]:
+    """Return what reads the secret from its file at each call, or else asks for it.
+
+    The call raises DeniedError if there is neither.
+    """
+    if path is not None:
+        return partial(read_secret, home / Path(path).expanduser(), what)
+
+    def asked() -> str:
+        if ask is None:
+            raise DeniedError(f"{what}: is needed, and no file in the settings holds it")
+        return ask(what)
+
+    return asked
+
+
+def require_setting(value: str | None, name: str) -> str:
+    """Raises InvalidError: a custody is used whose setting ``name`` is missing."""
+    if not value:
+        raise InvalidError(f"{name}: is not set", hint="see docs/keys.md")
+    return value
+
+
+@contextmanager
+def needs_extra(scheme: str, extra: str) -> Iterator[None]:
+    """Translate a missing vendor library. Raises InvalidError."""
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidError(
+            f"{scheme}: needs {error.name or extra}, which is not installed",
+            hint=f"pip install 'strongroom[{extra}]'",
+        ) from None
