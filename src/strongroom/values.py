@@ -107,6 +107,11 @@ class Version:
         return (self.major, self.minor, self.patch, not self.pre, parts)
 
 
+def is_family(text: str) -> bool:
+    """Whether ``text`` could name a model family."""
+    return _FAMILY.fullmatch(text) is not None
+
+
 def parse_family(text: str) -> str:
     """Return ``text`` if it names a model family."""
     if _FAMILY.fullmatch(text) is None:

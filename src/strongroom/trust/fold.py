@@ -26,6 +26,7 @@ from strongroom.trust.fold_checks import (
 )
 from strongroom.trust.fold_inventory import own, register, unregister
 from strongroom.trust.fold_keys import bind_key, revoke_key, rotate_key
+from strongroom.trust.fold_reseal import note_overdue, reseal
 from strongroom.trust.grants import GRANT_TYPE, Grant
 from strongroom.trust.signatures import Algorithm, PublicKey
 from strongroom.trust.standing import (
@@ -294,7 +295,9 @@ STEPS: Mapping[str, Step] = {
     "bind-key": bind_key,
     "rotate-key": rotate_key,
     "revoke-key": revoke_key,
+    "rotation-overdue": note_overdue,
     "publish": _publish,
+    "reseal": reseal,
     "own": own,
     "register": register,
     "unregister": unregister,

@@ -16,7 +16,7 @@ from strongroom.values import Digest, KeyUri, ModelId, Role, State
 
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 OWNER_GRACE = timedelta(days=30)
-"""How long an owner whose last certificate ended still counts as there: certificates are short."""
+"""How long an owner whose last certificate or grant ended still counts as there: both are short."""
 
 
 class OwnerStatus(StrEnum):
@@ -28,14 +28,18 @@ class OwnerStatus(StrEnum):
     EXPIRED = "expired"
     """The last certificate ended longer than OWNER_GRACE ago."""
     REVOKED = "revoked"
+    WITHOUT_RIGHTS = "without rights"
+    """Every grant that they ever had ended longer than OWNER_GRACE ago."""
 
     @property
     def orphans(self) -> bool:
-        """Whether what they own is approved and served anew only once somebody else owns it."""
-        return self in (OwnerStatus.EXPIRED, OwnerStatus.REVOKED)
+        """Whether what they own is published and approved only once somebody else owns it."""
+        return self not in (OwnerStatus.ACTIVE, OwnerStatus.UNKNOWN)
 
 
 _NO_KEY = KeyUri("")
+SIGNING = "signing key"
+"""Stands for the signing key where families stand; no family's name has a space."""
 
 
 def default_family_key(family: str) -> KeyUri:
@@ -82,6 +86,12 @@ class Identity:
         """Serial numbers that may log in at ``at``, spelled as `certificates.serial_text` spells them."""
         return tuple(one.serial for one in self.valid_credentials(at))
 
+    @property
+    def key_number(self) -> int:
+        """Which of its key pairs the newest certificate is for, counted from 1; see `vault.identity_key`."""
+        seen = list(dict.fromkeys(one.public.key_id for one in self.credentials))
+        return seen.index(self.credentials[-1].public.key_id) + 1
+
     def keys(self, at: datetime) -> tuple[PublicKey, ...]:
         """The different public keys whose signatures count as this identity's at ``at``."""
         return tuple({one.public.key_id: one.public for one in self.valid_credentials(at)}.values())
@@ -120,6 +130,13 @@ class VersionRecord:
     log_index: int
     state: State = State.PUBLISHED
     approvals: tuple[Approval, ...] = ()
+    generation: int = 0
+    """How often it was encrypted anew since; what was signed and approved stays (docs/decisions/0008)."""
+    seal: Digest | None = None
+    """SHA-256 of the signed seal of this generation; None for the first, which the statement describes."""
+    sealed_at: datetime | None = None
+    beside: int | None = None
+    """The generation that is being made or removed: its files may stand beside those in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +185,16 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """A key that protects nothing, wrapped by a version that was rotated away: it shows whether it opens."""
+
+    uri: KeyUri
+    version: int
+    wrapped: str
+    """Base64."""
+
+
+@dataclass(frozen=True, slots=True)
 class FamilyKey:
     """The key-encryption key of a family, as the log says. ``earlier`` ones open until a rotation settled."""
 
@@ -175,6 +202,11 @@ class FamilyKey:
     version: int
     since: datetime
     earlier: tuple[KeyUri, ...] = ()
+    settled: bool = True
+    """Whether nothing is wrapped under what came before, and that was shown not to open any more."""
+    probes: tuple[Probe, ...] = ()
+    reencrypt: bool = False
+    """Whether versions published before ``since`` are to be encrypted anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +233,10 @@ class Standing:
     key_history: KeyHistory = field(default_factory=KeyHistory)
     signing_key: KeyUri = _NO_KEY
     """Where the signing key in force is kept."""
+    earlier_signing: tuple[KeyUri, ...] = ()
+    """Where those before it were kept, oldest first."""
+    overdue: Mapping[str, datetime] = field(default_factory=dict)
+    """When it was last recorded that a rotation is overdue, by family or SIGNING."""
     family_keys: Mapping[str, FamilyKey] = field(default_factory=dict)
     """Only of families whose key was ever bound or rotated; see `family_key`."""
     journals: Mapping[str, Journal] = field(default_factory=dict)
@@ -254,6 +290,20 @@ class Standing:
         bound = self.family_keys.get(family)
         return (default_family_key(family),) if bound is None else (bound.uri, *bound.earlier)
 
+    def key_since(self, family: str) -> datetime | None:
+        """Return since when a family's key is in force: its last rotation, else what it first protected."""
+        bound = self.family_keys.get(family)
+        if bound is not None:
+            return bound.since
+        published = [one.published_at for one in self.versions.values() if one.model.family == family]
+        kept = [one.kept_at for one in self.quarantined.values() if one.model.family == family]
+        return min([*published, *kept], default=None)
+
+    def families(self) -> tuple[str, ...]:
+        """Every family that has a key, sorted."""
+        models = (*self.versions, *(kept.model for kept in self.quarantined.values()))
+        return tuple(sorted({*self.family_keys, *(model.family for model in models)}))
+
     def has_family(self, family: str) -> bool:
         """Whether anything of the family was ever published or kept."""
         models = (*self.versions, *(kept.model for kept in self.quarantined.values()))
@@ -266,8 +316,12 @@ class Standing:
             return OwnerStatus.UNKNOWN
         if identity.revoked:
             return OwnerStatus.REVOKED
-        last = max(one.not_after for one in identity.credentials)
-        return OwnerStatus.ACTIVE if self.moment(now) < last + OWNER_GRACE else OwnerStatus.EXPIRED
+        at = self.moment(now)
+        if at >= max(one.not_after for one in identity.credentials) + OWNER_GRACE:
+            return OwnerStatus.EXPIRED
+        held = [record for record in self.grants.values() if record.grant.principal == owner]
+        ends = [min(one.grant.end, one.revoked_at or one.grant.end) for one in held]
+        return OwnerStatus.WITHOUT_RIGHTS if ends and at >= max(ends) + OWNER_GRACE else OwnerStatus.ACTIVE
 
     def require_owner(self, resource: object, owner: str, now: datetime) -> None:
         """Raises DeniedError if ``owner`` is nobody any more: ``resource`` is an orphan."""

@@ -28,6 +28,8 @@ MAX_CONTEXT_CHARS = 1024
 MAX_CLOCK_SKEW = timedelta(minutes=5)
 """How far the publisher's clock may be ahead of the log's."""
 _FORMAT = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+_GENERATION = re.compile(r"/r[1-9][0-9]{0,6}(?=/)", re.ASCII)
+"""Folder of the objects of a version that was encrypted anew; see `trust.reseal`."""
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -115,7 +117,7 @@ class SealStatement:
             same = statement.to_payload() == payload
         except InvalidError as error:
             raise RejectedError(f"statement: {error.message}") from None
-        if not same:
+        if not same or _GENERATION.search(statement.entries[0].object):
             raise RejectedError("statement: a field is unknown or contradicts another")
         return statement
 
@@ -214,13 +216,14 @@ def _parse_entry(subject: object, value: object) -> SealedEntry:
             },
         ) if not isinstance(size, bool):
             return SealedEntry(
-                path, size, Digest.parse(digest), object_name, _parse_hash(commitment), _parse_hash(root)
+                path, size, Digest.parse(digest), object_name, parse_hash(commitment), parse_hash(root)
             )
         case _:
             raise InvalidError("an entry has a field missing or of another kind")
 
 
-def _parse_hash(text: str) -> bytes:
+def parse_hash(text: str) -> bytes:
+    """Return the 32 bytes that ``text`` spells. Raises InvalidError."""
     if _HASH.fullmatch(text) is None:
         raise InvalidError("a hash is not 64 hexadecimal digits")
     return bytes.fromhex(text)
@@ -231,6 +234,8 @@ def _require_entries(model: ModelId, entries: tuple[SealedEntry, ...]) -> None:
         raise InvalidError(f"statement: must have 1 to {MAX_ENTRIES} entries")
     # The names of docs/formats/seal-statement.md: an object of another version can never be named here.
     prefix = f"{model.family}/{model.version}"
+    if later := _GENERATION.search(entries[0].object):
+        prefix += later[0]
     for index, entry in enumerate(entries):
         if entry.object != f"{prefix}/{index}.sealed":
             raise InvalidError(f"statement: object {shorten(entry.object)} is not number {index} of {model}")
