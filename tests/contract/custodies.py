@@ -1,0 +1,56 @@
+"""Every custody of keys that the contract is run over; one that is new adds a function and a line below."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from strongroom.adapters.keys.file import FileKeyProvider
+from strongroom.adapters.keys.keystore import Contents, Lock
+from strongroom.adapters.keys.memory import MemoryKeyProvider
+from strongroom.adapters.keys.routed import Custody
+from strongroom.values import KeyUri
+
+PASSPHRASE = "correct horse battery staple"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LOCK = Lock.fresh(PASSPHRASE)
+"""Derived once, as that is slow by design; the file's own tests derive anew."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One custody, empty, and how its keys are named."""
+
+    provider: Custody
+    kek_template: str
+    sign_template: str
+    where: str = "software"
+    """`KeyInfo.custody` of its keys."""
+    algorithms: tuple[str, ...] = ("ecdsa-p256", "ed25519")
+    stride: int = 1
+    """Every how many bits a wrapped key is flipped: 1, or more where each try is a request."""
+    secrets: tuple[str, ...] = (PASSPHRASE,)
+    """What opens the custody: a PIN, a token."""
+
+    def kek(self, family: str) -> KeyUri:
+        return KeyUri(self.kek_template.format(family))
+
+    def sign(self, number: int) -> KeyUri:
+        return KeyUri(self.sign_template.format(number))
+
+
+@contextmanager
+def memory(folder: Path) -> Iterator[Kept]:
+    yield Kept(MemoryKeyProvider(now=lambda: NOW), "file:kek/{}", "file:sign/{}")
+
+
+@contextmanager
+def file(folder: Path) -> Iterator[Kept]:
+    path = folder / "keystore.json"
+    path.touch(mode=0o600)
+    path.write_bytes(LOCK.write(Contents()))
+    yield Kept(FileKeyProvider(path, LOCK, now=lambda: NOW), "file:kek/{}", "file:sign/{}")
+
+
+CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {"memory": memory, "file": file}
