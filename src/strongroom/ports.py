@@ -5,7 +5,7 @@ Every method may raise `OutageError` when the thing behind it does not answer or
 raised has had either no effect or its whole effect, never a part (I12).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -176,6 +176,28 @@ class ModelSource(Protocol):
         """Sorted by path; symbolic links, devices and unreadable files have been refused."""
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    """One row of a spreadsheet, as long as its header."""
+
+    line: int
+    """As a person finds it: the header stands in line 1, or in the row that the program shows."""
+    cells: tuple[str, ...]
+    fault: str = ""
+    """Why the row cannot be read; empty if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A spreadsheet that somebody keeps, read whole; bounded in bytes, rows, columns and length of cells."""
+
+    name: str
+    digest: Digest
+    """Of the file."""
+    header: tuple[str, ...]
+    rows: tuple[SheetRow, ...]
 
 
 class BlobWriter(Protocol):
@@ -375,6 +397,23 @@ class JournalFiles(Protocol):
         Raises:
             RejectedError: there is no such journal, or another was closed under its name.
         """
+
+
+class HomeFiles(Protocol):
+    """The files of a home that a backup holds and no other port has: settings, anchors, journals."""
+
+    def names(self) -> Sequence[str]:
+        """Relative paths, sorted; only those that are known to belong to a home."""
+
+    def read(self, name: str, offset: int, limit: int) -> bytes:
+        """Return up to ``limit`` bytes from ``offset``; empty at the end.
+
+        Raises:
+            RejectedError: there is no such file, or it is no plain file.
+        """
+
+    def put(self, name: str, content: Iterable[bytes]) -> None:
+        """Write a file, durable on return and whole or not at all; one that is there is replaced."""
 
 
 class Locks(Protocol):

@@ -166,10 +166,10 @@ def show_quarantined(vault: Vault, actor: str, ticket: str) -> Kept:
         require_permission(vault, authority, actor, Action.READ, str(kept.model) if kept else "*")
     if kept is None:
         raise InvalidError(f"{shorten(ticket)}: no such ticket", hint="see: strongroom scan list")
-    return _read(vault, kept)
+    return read_kept(vault, kept)
 
 
-def _read(vault: Vault, kept: QuarantineRecord) -> Kept:
+def read_kept(vault: Vault, kept: QuarantineRecord) -> Kept:
     name = layout.quarantine_report_name(kept.model, kept.ticket)
     data = vault.blobs.read(name, layout.MAX_STATEMENT_BYTES)
     if Digest.of(data) != kept.report:
