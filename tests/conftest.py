@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import models
+from tests.database import database as database
 from tests.models import SampleModel
 
 # One example budget for everyone; `derandomize` so that a red test is red again on the next run.

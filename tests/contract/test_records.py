@@ -1,4 +1,4 @@
-"""The catalog's contract, run over SQLite and its twin in memory; then what only a file can suffer."""
+"""The catalog: one contract over SQLite, PostgreSQL and the twin in memory; then what a file can suffer."""
 
 import os
 import sqlite3
@@ -17,6 +17,7 @@ from sqlalchemy import create_engine
 
 from strongroom.adapters.records import tables
 from strongroom.adapters.records.memory import MemoryRecords
+from strongroom.adapters.records.postgres import PostgresDatabase
 from strongroom.adapters.records.sql import SqlRecords
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.ports import IdentityRow, Records, VersionRow
@@ -60,12 +61,17 @@ def opened(path: Path) -> Iterator[Callable[..., SqlRecords]]:
         one.close()
 
 
-@pytest.fixture(params=["sql", "memory"])
-def records(request: pytest.FixtureRequest) -> Records:
-    if request.param == "memory":
-        return MemoryRecords()
-    catalog: SqlRecords = request.getfixturevalue("opened")()
-    return catalog
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
+def records(request: pytest.FixtureRequest) -> Iterator[Records]:
+    match request.param:
+        case "memory":
+            yield MemoryRecords()
+        case "sqlite":
+            yield request.getfixturevalue("opened")()
+        case "postgres":
+            catalog = SqlRecords(PostgresDatabase(request.getfixturevalue("database").server()))
+            yield catalog
+            catalog.close()
 
 
 # The contract
@@ -186,7 +192,7 @@ def test_everything_is_there_after_reopening(opened: Callable[..., SqlRecords]) 
 
 
 def test_durable_settings_hold_on_every_connection(opened: Callable[..., SqlRecords]) -> None:
-    with opened()._engine.connect() as connection:
+    with opened()._database.engine.connect() as connection:
         pragma = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema")
@@ -206,7 +212,7 @@ def test_nobody_else_may_read_the_files(opened: Callable[..., SqlRecords], path:
 
 
 def test_migrations_make_exactly_the_tables_of_the_code(opened: Callable[..., SqlRecords]) -> None:
-    with opened()._engine.connect() as connection:
+    with opened()._database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, tables.metadata) == []
         assert context.get_current_revision() == tables.REVISION
@@ -313,7 +319,7 @@ def test_another_writer_that_does_not_let_go(path: Path, opened: Callable[..., S
 def test_a_full_disk_keeps_nothing_of_the_row(opened: Callable[..., SqlRecords]) -> None:
     catalog = opened()
     catalog.add_version(ROW)
-    with catalog._engine.connect() as connection:  # the pool hands the same connection out again
+    with catalog._database.engine.connect() as connection:  # the pool hands the same connection out again
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     large = replace(ROW, model="fraud@2.0.0", dependencies={"x": "y" * 100_000})
@@ -324,7 +330,7 @@ def test_a_full_disk_keeps_nothing_of_the_row(opened: Callable[..., SqlRecords])
 
 def test_a_read_only_catalog(opened: Callable[..., SqlRecords]) -> None:
     catalog = opened()
-    with catalog._engine.connect() as connection:
+    with catalog._database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
     with pytest.raises(OutageError, match="readonly"):
         catalog.add_version(ROW)

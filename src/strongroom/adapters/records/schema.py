@@ -8,14 +8,16 @@ from strongroom.errors import InvalidError, shorten
 _PACKAGE = "strongroom.adapters.records"
 
 
-def require_current(connection: Connection) -> None:
+def require_current(connection: Connection, where: str) -> None:
     """Create or migrate the tables if need be. ``connection`` must hold the write lock.
+
+    ``where`` says in a hint what the catalog is kept in.
 
     Raises:
         InvalidError: the catalog was written by a newer release.
     """
     if read_revision(connection) != REVISION:
-        _migrate(connection)
+        _migrate(connection, where)
 
 
 def read_revision(connection: Connection) -> str | None:
@@ -25,7 +27,7 @@ def read_revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, where: str) -> None:
     """Alembic is imported only here: it takes longer than all else that opening a home does."""
     from alembic import command
     from alembic.config import Config
@@ -39,7 +41,7 @@ def _migrate(connection: Connection) -> None:
     if found is not None and found not in known:
         raise InvalidError(
             f"catalog: is at revision {shorten(found)}, newer than {REVISION} which this release knows",
-            hint="use the release that wrote it, or move catalog.sqlite away: it is rebuilt from the log",
+            hint=f"use the release that wrote it, or move {where} away: it is rebuilt from the log",
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -1,145 +1,132 @@
-"""The catalog in SQLite: write-ahead log, full synchronisation, one immediate transaction a method."""
+"""The catalog in an SQL database: SQLite in the home, or PostgreSQL; one transaction a method."""
 
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, create_engine, delete, event, insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, Row, Table, delete, insert, select, update
 
 from strongroom.adapters.records import tables
-from strongroom.adapters.records.schema import require_current
-from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.adapters.records.database import Database
+from strongroom.adapters.records.sqlite import BUSY_TIMEOUT_S, SqliteDatabase
+from strongroom.errors import InvalidError, RejectedError
 from strongroom.ports import IdentityRow, VersionRow
 from strongroom.values import KeyUri, ModelId, State, format_time, parse_time
 
 MAX_DEPENDENCIES_BYTES = 2**20
-_BUSY_TIMEOUT_S = 10.0
-_READ_ONLY = "strongroom_read"
-_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class SqlRecords:
     """`Records` over one database. Safe to call from several threads and processes."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        with self._transaction() as connection:
-            require_current(connection)
-            _require_no_program(connection)
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @classmethod
-    def open(cls, path: Path, *, busy_timeout_s: float = _BUSY_TIMEOUT_S) -> Self:
-        """Open the catalog at ``path``, readable by its owner only; create or migrate it if need be.
-
-        Raises:
-            InvalidError: written by a newer release, or the path is a link.
-            RejectedError: not a catalog, or a damaged one.
-            OutageError: locked for all of ``busy_timeout_s``, read-only, or the disk is full.
-        """
-        _create_private(path)
-        engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": busy_timeout_s})
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-        try:
-            return cls(engine)
-        except BaseException:
-            engine.dispose()
-            raise
+    def open(cls, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Self:
+        """Open the catalog in the file ``path``; see `SqliteDatabase`."""
+        return cls(SqliteDatabase(path, busy_timeout_s=busy_timeout_s))
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._database.close()
 
     def add_version(self, row: VersionRow) -> None:
         values = _version_values(row)
-        with self._transaction() as connection:
-            found = connection.execute(
-                select(tables.versions.c.model).where(tables.versions.c.model == row.model)
-            ).first()
-            if found is not None:
+        model = tables.versions.c.model
+
+        def add(connection: Connection) -> None:
+            if connection.execute(select(model).where(model == row.model)).first() is not None:
                 raise InvalidError(f"{row.model}: exists already and versions never change")
             connection.execute(insert(tables.versions).values(values))
 
+        self._database.write(add, _holds(tables.versions, values))
+
     def find_version(self, model: str) -> VersionRow | None:
-        with self._transaction(read=True) as connection:
-            row = connection.execute(
-                select(tables.versions).where(tables.versions.c.model == model)
-            ).one_or_none()
+        if not _is_model(model):
+            return None
+        query = select(tables.versions).where(tables.versions.c.model == model)
+        row = self._database.read(lambda connection: connection.execute(query).one_or_none())
         return None if row is None else _version(row)
 
     def versions(self, family: str | None = None) -> Sequence[VersionRow]:
         query = select(tables.versions)
         if family is not None:
+            if not _is_model(f"{family}@0.0.0"):
+                return []
             query = query.where(tables.versions.c.family == family)
-        with self._transaction(read=True) as connection:
-            rows = [_version(row) for row in connection.execute(query)]
-        return sorted(rows, key=lambda row: ModelId.parse(row.model))
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return sorted(map(_version, rows), key=lambda row: ModelId.parse(row.model))
 
     def set_state(self, model: str, expected: State, state: State) -> None:
         table = tables.versions
-        change = update(table).where(table.c.model == model, table.c.state == expected.value)
-        with self._transaction() as connection:
+        name = str(ModelId.parse(model))
+        change = update(table).where(table.c.model == name, table.c.state == expected.value)
+
+        def swap(connection: Connection) -> None:
             if connection.execute(change.values(state=state.value)).rowcount != 1:
-                raise InvalidError(f"{ModelId.parse(model)}: there is no such version in state {expected}")
+                raise InvalidError(f"{name}: there is no such version in state {expected}")
+
+        self._database.write(swap, _holds(table, {"model": name, "state": state.value}))
 
     def put_identity(self, row: IdentityRow) -> None:
         values = _identity_values(row)
         table = tables.identities
-        with self._transaction() as connection:
+
+        def put(connection: Connection) -> None:
             changed = connection.execute(update(table).where(table.c.name == row.name).values(values))
             if not changed.rowcount:
                 connection.execute(insert(table).values(values))
 
+        self._database.write(put, _holds(table, values))
+
     def identities(self) -> Sequence[IdentityRow]:
-        with self._transaction(read=True) as connection:
-            return [
-                _identity(row)
-                for row in connection.execute(select(tables.identities).order_by(tables.identities.c.name))
-            ]
+        rows = self._database.read(lambda connection: connection.execute(select(tables.identities)).all())
+        return sorted(map(_identity, rows), key=lambda row: row.name)  # not as the server's locale sorts
 
     def rebuild(self, versions: Sequence[VersionRow], identities: Sequence[IdentityRow]) -> None:
         rows = (
             (tables.versions, [_version_values(row) for row in versions]),
             (tables.identities, [_identity_values(row) for row in identities]),
         )
-        with self._transaction() as connection:
+
+        def refill(connection: Connection) -> None:
             for table, values in rows:
                 connection.execute(delete(table))
                 if values:
                     connection.execute(insert(table), values)
 
+        self._database.write(refill, lambda _: False)  # once more does no harm
+
     def note_head(self, size: int, root: bytes) -> None:
-        table = tables.head
-        with self._transaction() as connection:
+        def note(connection: Connection) -> None:
             known = _read_head(connection)
             if known is None:
-                connection.execute(insert(table).values(only=1, size=size, root=root))
+                connection.execute(insert(tables.head).values(only=1, size=size, root=root))
             elif size == known[0] and root != known[1]:
                 raise RejectedError(f"log: has another root at size {size} than was seen before")
             elif size > known[0]:
-                connection.execute(update(table).values(size=size, root=root))
+                connection.execute(update(tables.head).values(size=size, root=root))
+
+        self._database.write(note, lambda _: False)  # once more does no harm
 
     def head(self) -> tuple[int, bytes] | None:
-        with self._transaction(read=True) as connection:
-            return _read_head(connection)
+        return self._database.read(_read_head)
 
-    @contextmanager
-    def _transaction(self, *, read: bool = False) -> Iterator[Connection]:
-        """One transaction, durable when the block ends, rolled back when it raises."""
-        try:
-            with (
-                self._engine.connect().execution_options(**{_READ_ONLY: read}) as connection,
-                connection.begin(),
-            ):
-                yield connection
-        except IntegrityError as error:
-            raise InvalidError(f"catalog: refuses the row ({error.orig})") from None
-        except DBAPIError as error:
-            raise _translate(error) from None
+
+def _is_model(text: str) -> bool:
+    """What names no model is in no row, and may hold what a database cannot even be asked for."""
+    try:
+        ModelId.parse(text)
+    except InvalidError:
+        return False
+    return True
+
+
+def _holds(table: Table, values: Mapping[str, Any]) -> Callable[[Connection], bool]:
+    """Whether a row with these values is there: the change was kept."""
+    query = select(table).filter_by(**values).limit(1)
+    return lambda connection: connection.execute(query).first() is not None
 
 
 def _version_values(row: VersionRow) -> dict[str, Any]:
@@ -170,59 +157,6 @@ def _identity_values(row: IdentityRow) -> dict[str, Any]:
         "revoked": row.revoked,
         "log_index": row.log_index,
     }
-
-
-def _create_private(path: Path) -> None:
-    """SQLite gives its side files the permissions of the database, so that must be private from the start.
-
-    A file that is there is not opened: closing it would drop the POSIX locks that SQLite holds on it for
-    other connections of this process, and a neighbour could then delete the write-ahead log under them
-    (sqlite.org/howtocorrupt.html, section 2.2).
-    """
-    if path.is_symlink():
-        raise InvalidError("catalog: is a symbolic link")
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise OutageError(f"catalog: cannot be opened ({error.strerror})") from None
-
-
-def _configure(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by `_begin`, not guessed by the driver
-    connection.execute("PRAGMA trusted_schema = OFF")  # sqlite.org/security.html, for files of unknown origin
-    connection.execute("PRAGMA cell_size_check = ON")
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin(connection: Connection) -> None:
-    """Writers take the lock at once: two that both read first could otherwise not both go on."""
-    read = connection.get_execution_options().get(_READ_ONLY, False)
-    connection.exec_driver_sql("BEGIN" if read else "BEGIN IMMEDIATE")
-
-
-def _translate(error: DBAPIError) -> OutageError | RejectedError:
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    if code in _BROKEN:
-        return RejectedError(
-            "catalog: is damaged or not a catalog",
-            hint="move catalog.sqlite away: it is rebuilt from the log",
-        )
-    return OutageError(f"catalog: does not answer ({error.orig})")
-
-
-def _require_no_program(connection: Connection) -> None:
-    """A trigger would act with our hand, for instance to forget the remembered head."""
-    if connection.dialect.name == "sqlite":
-        query = text("SELECT count(*) FROM sqlite_master WHERE type NOT IN ('table', 'index')")
-        if connection.execute(query).scalar_one():
-            raise RejectedError(
-                "catalog: holds triggers or views that we never make",
-                hint="find out who edited it, then move catalog.sqlite away: it is rebuilt from the log",
-            )
 
 
 def _read_head(connection: Connection) -> tuple[int, bytes] | None:

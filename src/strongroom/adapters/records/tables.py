@@ -61,7 +61,7 @@ head = Table(
     Column("only", BigInteger, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary(32), nullable=False),
-    CheckConstraint("only = 1", name="one_head"),
+    CheckConstraint('"only" = 1', name="one_head"),
     CheckConstraint("size >= 0", name="head_size_is_not_negative"),
     CheckConstraint("length(root) = 32", name="root_is_a_sha256"),
 )

@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("only", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("root", sa.LargeBinary(32), nullable=False),
-        sa.CheckConstraint("only = 1", name="one_head"),
+        sa.CheckConstraint('"only" = 1', name="one_head"),
         sa.CheckConstraint("size >= 0", name="head_size_is_not_negative"),
         sa.CheckConstraint("length(root) = 32", name="root_is_a_sha256"),
     )

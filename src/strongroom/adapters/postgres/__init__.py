@@ -1,0 +1,1 @@
+"""The connection to PostgreSQL that catalog, log and locks share (docs/catalog-and-log.md)."""
