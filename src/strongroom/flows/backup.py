@@ -6,7 +6,7 @@ the signed snapshot last, so one that is cut off has added nothing that counts (
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from strongroom import canonical
@@ -43,6 +43,7 @@ from strongroom.trust.backup import (
 )
 from strongroom.trust.checkpoint import Head
 from strongroom.trust.merkle import Frontier, leaf_hash
+from strongroom.trust.standing import QuarantineRecord, VersionRecord
 from strongroom.values import Action, Digest, SealedEntry, State
 
 RECORDS_PER_BUNDLE = 4096
@@ -163,6 +164,19 @@ def _read_newest(archive: Archive, authority: Authority, vault: Vault) -> _Known
     return _Known(snapshot, envelope, kept)
 
 
+def version_holding(version: VersionRecord) -> Holding:
+    """What a backup calls the ciphertext in force of a version, without its parts."""
+    digest = version.statement if version.seal is None else version.seal
+    key = layout.wrapped_key_name(version.model, version.generation)
+    return Holding("version", str(version.model), version.model, digest, key, (), ())
+
+
+def quarantine_holding(kept: QuarantineRecord) -> Holding:
+    """What a backup calls an upload in quarantine, without its parts."""
+    key = layout.quarantine_key_name(kept.model, kept.ticket)
+    return Holding("quarantine", kept.ticket, kept.model, kept.report, key, (), ())
+
+
 class _Keeper:
     """One run."""
 
@@ -212,31 +226,29 @@ class _Keeper:
             yield from self._attempt(
                 str(model),
                 version.state is State.REVOKED,
-                Holding("version", str(model), model, version.statement, (), ()),
-                layout.wrapped_key_name(model),
+                version_holding(version),
                 authority,
             )
         for ticket, kept in authority.quarantined.items():
             yield from self._attempt(
                 f"quarantine {ticket}",
                 False,
-                Holding("quarantine", ticket, kept.model, kept.report, (), ()),
-                layout.quarantine_key_name(kept.model, ticket),
+                quarantine_holding(kept),
                 authority,
             )
 
     def _attempt(
-        self, shown: str, may_be_gone: bool, wanted: Holding, key_name: str, authority: Authority
+        self, shown: str, may_be_gone: bool, wanted: Holding, authority: Authority
     ) -> Iterator[Holding]:
         """What is damaged must not keep the rest from being kept; it is named."""
         try:
-            wrapped = self._vault.blobs.read(key_name, layout.MAX_WRAPPED_KEY_BYTES)
+            wrapped = self._vault.blobs.read(wanted.key, layout.MAX_WRAPPED_KEY_BYTES)
             holding = self._keep(wanted, authority)
         except RejectedError as error:
             if not may_be_gone:
                 self._missing.append((shown, error.message))
             return
-        self._keys[wanted.model.family][key_name] = wrapped
+        self._keys[wanted.model.family][wanted.key] = wrapped
         yield holding
 
     def _keep(self, wanted: Holding, authority: Authority) -> Holding:
@@ -247,16 +259,19 @@ class _Keeper:
             entries, papers = known.objects, known.papers
         for entry in entries:
             self._archive.put_object(self._vault.blobs, entry, self._progress)
-        return Holding(wanted.kind, wanted.name, wanted.model, wanted.digest, papers, entries)
+        return replace(wanted, papers=papers, objects=entries)
 
     def _read(self, wanted: Holding, authority: Authority) -> tuple[tuple[SealedEntry, ...], Chain]:
         blobs, model = self._vault.blobs, wanted.model
         if wanted.kind == "version":
             entries = require_statement_of(self._vault, authority, model).entries
+            generation = authority.versions[model].generation
             limits = {
                 layout.statement_name(model): layout.MAX_STATEMENT_BYTES,
                 layout.signature_name(model): layout.MAX_SIGNATURE_BYTES,
             }
+            if generation:
+                limits[layout.seal_name(model, generation)] = layout.MAX_STATEMENT_BYTES
         else:
             entries = read_kept(self._vault, authority.quarantined[wanted.name]).entries
             limits = {layout.quarantine_report_name(model, wanted.name): layout.MAX_STATEMENT_BYTES}

@@ -29,6 +29,31 @@ def sync_catalog(vault: Vault) -> Authority:
     return authority
 
 
+def rebuild_catalog(vault: Vault, *, dry_run: bool = False) -> tuple[list[str], list[str]]:
+    """Write every row anew from the log and the signed statements, whatever the catalog said.
+
+    Returns the names of rows that were wrong, missing or of nothing, and those of versions that get no row
+    because their statement does not hold.
+    """
+    with vault.locks.hold(CATALOG_LOCK):
+        authority = read_authority(vault)
+        rows: dict[str, VersionRow] = {}
+        lost = []
+        for model, known in authority.versions.items():
+            try:
+                rows[str(model)] = _row(vault, authority, model, known)
+            except RejectedError:
+                lost.append(str(model))
+        people = {name: _identity_row(name, each) for name, each in authority.identities.items()}
+        had = {row.model: row for row in vault.records.versions()}
+        knew = {row.name: row for row in vault.records.identities()}
+        wrong = [name for name in sorted({*rows, *had}) if rows.get(name) != had.get(name)]
+        wrong += [name for name in sorted({*people, *knew}) if people.get(name) != knew.get(name)]
+        if wrong and not dry_run:
+            vault.records.rebuild(list(rows.values()), list(people.values()))
+    return wrong, lost
+
+
 def _is_behind(vault: Vault, authority: Authority) -> bool:
     states = {row.model: row.state for row in vault.records.versions()}
     rows = {row.name: row for row in vault.records.identities()}
@@ -52,11 +77,13 @@ def _bring_up_identities(vault: Vault, authority: Authority) -> None:
     rows = {row.name: row for row in vault.records.identities()}
     for name, identity in authority.identities.items():
         if not _is_row_of(rows.get(name), identity):
-            vault.records.put_identity(
-                IdentityRow(
-                    name, identity.certificate_pem, identity.added_at, identity.revoked, identity.log_index
-                )
-            )
+            vault.records.put_identity(_identity_row(name, identity))
+
+
+def _identity_row(name: str, identity: Identity) -> IdentityRow:
+    return IdentityRow(
+        name, identity.certificate_pem, identity.added_at, identity.revoked, identity.log_index
+    )
 
 
 def _is_row_of(row: IdentityRow | None, identity: Identity) -> bool:

@@ -57,18 +57,13 @@ def put_back(
             blobs.delete(name)
             blobs.put_new(name, content)
             yield name
-    name = key_name(holding)
+    name = holding.key
+    _require_name(holding, name)
     if _find(blobs, name, layout.MAX_WRAPPED_KEY_BYTES) is None:
         if name not in keys:
             raise RejectedError(f"backup: has no data key of {holding.name}")
         blobs.replace(name, keys[name])
         yield name
-
-
-def key_name(holding: Holding) -> str:
-    if holding.kind == "version":
-        return layout.wrapped_key_name(holding.model)
-    return layout.quarantine_key_name(holding.model, holding.name)
 
 
 def is_sound(blobs: BlobStore, entry: SealedEntry) -> bool:

@@ -114,15 +114,18 @@ class BackupKeys:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One version, or one upload in quarantine: its small files in one chain, its objects as they lie."""
+    """One version, or one upload in quarantine."""
 
     kind: str
     name: str
     """``family@version``, or ticket."""
     model: ModelId
     digest: Digest
-    """Of the seal statement, or of the quarantine report."""
+    """Of the seal statement or what took its place, or of the quarantine report."""
+    key: str
+    """Name of the wrapped data key in the store."""
     papers: Chain
+    """The small files, in one."""
     objects: Chain
     """``object`` is the name in the store that it came from."""
 
@@ -342,6 +345,7 @@ def _parse_bundle(value: Any) -> Bundle:
 def _holding_to_json(holding: Holding) -> dict[str, Any]:
     return {
         "digest": str(holding.digest),
+        "key": holding.key,
         "kind": holding.kind,
         "model": str(holding.model),
         "name": holding.name,
@@ -358,6 +362,7 @@ def _parse_holding(value: Any) -> Holding:
         str(value["name"]),
         ModelId.parse(value["model"]),
         Digest.parse(value["digest"]),
+        str(value["key"]),
         _parse_chain(value["papers"]),
         _parse_chain(value["objects"]),
     )
