@@ -11,6 +11,7 @@ from pathlib import Path
 from strongroom.errors import RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.audit import verify_whole_log
+from strongroom.flows.listing import orphans
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.vault import Vault, moment, read_authority
 from strongroom.trust.authority import Authority
@@ -47,6 +48,7 @@ def examine(vault: Vault, home: Path, insecure: list[str]) -> list[Check]:
         ("home", lambda: _home(home)),
         ("store", lambda: _store(vault)),
         ("grants", lambda: _grants(vault)),
+        ("owners", lambda: _owners(vault)),
         ("certificates", lambda: _certificates(vault)),
         ("choices", lambda: _choices(vault, insecure)),
         ("swap", _swap),
@@ -144,7 +146,7 @@ def _store(vault: Vault) -> Iterator[Check]:
 
 def _unlike_statements(vault: Vault, authority: Authority) -> Iterator[str]:
     """Say which versions do not lie in the store as they were published; the bytes are for `verify`."""
-    for model in authority.versions:
+    for model, known in authority.versions.items():
         try:
             statement = require_statement_of(vault, authority, model)
         except RejectedError as error:
@@ -152,7 +154,8 @@ def _unlike_statements(vault: Vault, authority: Authority) -> Iterator[str]:
             continue
         expected = set(layout.expected_names(model, [entry.object for entry in statement.entries]))
         found = set(vault.blobs.list(layout.prefix(model)))
-        for name in sorted(found - expected):
+        passing = layout.generation_names(model, known.beside or 0, len(statement.entries))
+        for name in sorted(found - expected - set(passing if known.beside is not None else ())):
             yield f"{model}: unsigned file {shorten(name)} beside the model"
         for name in sorted(expected - found):
             yield f"{model}: {shorten(name)} is missing from the store"
@@ -189,6 +192,21 @@ def _certificates(vault: Vault) -> Iterator[Check]:
         )
     else:
         yield Check("certificates", Verdict.OK, f"{len(live)} identities with a valid certificate")
+
+
+def _owners(vault: Vault) -> Iterator[Check]:
+    authority = read_authority(vault)
+    alone = orphans(authority, moment(vault, authority))
+    for family, (owner, status) in list(alone.items())[:MAX_NAMED]:
+        yield Check(
+            "owners",
+            Verdict.WARN,
+            f"{family} is an orphan: its owner {owner} is {status}",
+            f"strongroom own {family} --to NAME",
+        )
+    if not alone:
+        elsewhere = f", {len(authority.unmanaged)} versions are elsewhere" if authority.unmanaged else ""
+        yield Check("owners", Verdict.OK, f"no family is an orphan{elsewhere}")
 
 
 def _choices(vault: Vault, insecure: list[str]) -> Iterator[Check]:

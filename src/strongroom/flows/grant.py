@@ -8,7 +8,6 @@ from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
     build_event,
-    identity_key,
     judge,
     moment,
     read_authority,
@@ -107,7 +106,7 @@ def _end_of(start: datetime, duration: timedelta) -> datetime:
 
 def sign_grant(vault: Vault, made: Grant) -> str:
     """Return the envelope in which the granting admin's own key signs the grant."""
-    signer = vault.require_signers().signer(identity_key(made.granted_by))
+    signer = vault.identity_signer(made.granted_by)
     return dsse.sign_envelope(GRANT_TYPE, made.to_bytes(), signer).to_bytes().decode()
 
 

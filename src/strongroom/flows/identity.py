@@ -18,7 +18,7 @@ from strongroom.flows.vault import (
 from strongroom.ports import IssuedCertificate
 from strongroom.trust.authority import Authority, Identity
 from strongroom.trust.certificates import serial_text
-from strongroom.values import Action, format_time, parse_principal, require_reason
+from strongroom.values import Action, KeyUri, format_time, parse_principal, require_reason
 
 
 def add_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: bool = False) -> int:
@@ -37,11 +37,17 @@ def add_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: boo
         if dry_run:
             return -1
         now = moment(vault, authority)
-        certificate = _issue(vault, name, now, days, new=True)
+        certificate = issue(vault, name, identity_key(name), now, days)
         index = record(
             vault,
             build_event(
-                vault, now, actor, Action.ADD_IDENTITY, name, rule=decision.rule, **_detail(name, certificate)
+                vault,
+                now,
+                actor,
+                Action.ADD_IDENTITY,
+                name,
+                rule=decision.rule,
+                **certificate_detail(name, certificate),
             ),
         )
     sync_catalog(vault)
@@ -60,11 +66,11 @@ def renew_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: b
             "*",
             subject=name,
         )
-        _require_identity(authority, name)
+        identity = require_identity(authority, name)
         if dry_run:
             return -1
         now = moment(vault, authority)
-        certificate = _issue(vault, name, now, days, new=False)
+        certificate = issue(vault, name, identity_key(name, identity.key_number), now, days)
         index = record(
             vault,
             build_event(
@@ -74,7 +80,7 @@ def renew_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: b
                 Action.RENEW_IDENTITY,
                 name,
                 rule=decision.rule,
-                **_detail(name, certificate),
+                **certificate_detail(name, certificate),
             ),
         )
     sync_catalog(vault)
@@ -93,7 +99,7 @@ def revoke_identity(vault: Vault, actor: str, name: str, reason: str, *, dry_run
             "*",
             subject=name,
         )
-        identity = _require_identity(authority, name)
+        identity = require_identity(authority, name)
         if dry_run:
             return -1
         index = record(
@@ -133,19 +139,19 @@ def export_identity(vault: Vault, actor: str, name: str) -> Credentials:
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         decision = require_permission(vault, authority, actor, Action.EXPORT_IDENTITY, "*", subject=name)
-        identity = _require_identity(authority, name)
+        identity = require_identity(authority, name)
         event = build_event(
             vault, moment(vault, authority), actor, Action.EXPORT_IDENTITY, name, rule=decision.rule
         )
         record(vault, event)
     return Credentials(
         identity.certificate_pem.encode(),
-        vault.require_tls_keys().private_pem(identity_key(name)),
+        vault.require_tls_keys().private_pem(identity_key(name, identity.key_number)),
         vault.trust_root.ca_pem,
     )
 
 
-def _require_identity(authority: Authority, name: str) -> Identity:
+def require_identity(authority: Authority, name: str) -> Identity:
     identity = authority.identities.get(name)
     if identity is None:
         raise InvalidError(f"{name}: no such identity", hint="see: strongroom identity list")
@@ -154,22 +160,19 @@ def _require_identity(authority: Authority, name: str) -> Identity:
     return identity
 
 
-def _issue(vault: Vault, name: str, now: datetime, days: int, *, new: bool) -> IssuedCertificate:
+def issue(vault: Vault, name: str, key: KeyUri, now: datetime, days: int) -> IssuedCertificate:
+    """Return a certificate for the key pair at ``key``, which is made if it is not there."""
     signers = vault.require_signers()
-    key = identity_key(name)
-    if new:
-        # A key pair left by an attempt that was cut off before its record is used: nobody else has it.
-        try:
-            signer = signers.signer(key)
-        except InvalidError:
-            signer = signers.create_signer(key, "ecdsa-p256")
-    else:
+    # A key pair left by an attempt that was cut off before its record is used: nobody else has it.
+    try:
         signer = signers.signer(key)
+    except InvalidError:
+        signer = signers.create_signer(key, "ecdsa-p256")
     lifetime_s = int(timedelta(days=days).total_seconds())
     return vault.require_ca().issue_client(name, signer.public_pem, now, lifetime_s)
 
 
-def _detail(name: str, certificate: IssuedCertificate) -> dict[str, str]:
+def certificate_detail(name: str, certificate: IssuedCertificate) -> dict[str, str]:
     return {
         "name": name,
         "certificate_pem": certificate.certificate_pem.decode(),

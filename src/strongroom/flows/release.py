@@ -3,9 +3,10 @@
 Also `verify`, which walks the same chain and keeps nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import unseal, verify_root
@@ -22,10 +23,14 @@ from strongroom.flows.vault import (
     require_permission,
 )
 from strongroom.ports import Memory
-from strongroom.trust.authority import Authority
+from strongroom.trust.authority import Authority, VersionRecord
 from strongroom.trust.oms import require_signed
 from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, Digest, ModelId
+
+_Result = TypeVar("_Result")
+UNDISTURBED_ATTEMPTS = 3
+"""A version is encrypted anew at most so often while it is being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +58,41 @@ def release(vault: Vault, actor: str, model: ModelId, progress: Progress | None 
     authority = read_authority(vault)
     decision = require_permission(vault, authority, actor, Action.SERVE, str(model))
     with _recording_refusal(vault, actor, Action.SERVE, model):
-        # (2) the signed statement, and nothing but what it names in the store
-        statement = require_statement_of(vault, authority, model)
-        authority.require_approved(model, statement.manifest_digest, authority.versions[model].statement)
-        _require_complete(vault, model, statement)
-        _require_model_signature(vault, authority, model, statement)
-        # (3) the record comes before the key
-        now = moment(vault, authority)
-        record(
+        return _undisturbed(vault, model, lambda: _release(vault, actor, decision.rule, model, progress))
+
+
+def _release(vault: Vault, actor: str, rule: str, model: ModelId, progress: Progress | None) -> Release:
+    # (2) the signed statement, and nothing but what it names in the store
+    authority = read_authority(vault)
+    statement = require_statement_of(vault, authority, model)
+    known = authority.versions[model]
+    authority.require_approved(model, statement.manifest_digest, known.statement)
+    _require_complete(vault, known, statement)
+    _require_model_signature(vault, authority, model, statement)
+    # (3) the record comes before the key
+    record(
+        vault,
+        build_event(
             vault,
-            build_event(
-                vault,
-                now,
-                actor,
-                Action.SERVE,
-                str(model),
-                rule=decision.rule,
-                reason="release",
-                manifest=str(statement.manifest_digest),
-            ),
-        )
-        # What was revoked while the statement was read must not be released after its revocation.
-        after = read_authority(vault)
-        require_permission(vault, after, actor, Action.SERVE, str(model))
-        after.require_approved(model, statement.manifest_digest, after.versions[model].statement)
-        data_key = _unwrap(vault, model, statement)
-        # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed
-        return Release(model, statement, unseal_entries(vault, model, statement.entries, data_key, progress))
+            moment(vault, authority),
+            actor,
+            Action.SERVE,
+            str(model),
+            rule=rule,
+            reason="release",
+            manifest=str(statement.manifest_digest),
+        ),
+    )
+    # What was revoked while the statement was read must not be released after its revocation.
+    after = read_authority(vault)
+    require_permission(vault, after, actor, Action.SERVE, str(model))
+    after.require_approved(model, statement.manifest_digest, after.versions[model].statement)
+    data_key = _unwrap(vault, model, statement)
+    # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed. A later seal was
+    # not looked at by who approved: the digests that they stood for are compared (docs/decisions/0008).
+    full = known.generation > 0
+    memories = unseal_entries(vault, model, statement.entries, data_key, progress, full=full)
+    return Release(model, statement, memories)
 
 
 def verify(
@@ -93,48 +106,72 @@ def verify(
     authority = read_authority(vault)
     decision = require_permission(vault, authority, actor, Action.VERIFY, str(model))
     with _recording_refusal(vault, actor, Action.VERIFY, model):
-        statement = require_statement_of(vault, authority, model)
-        _require_complete(vault, model, statement)
-        _require_model_signature(vault, authority, model, statement)
-        record(
+        return _undisturbed(vault, model, lambda: _verify(vault, actor, decision.rule, model, full, progress))
+
+
+def _verify(
+    vault: Vault, actor: str, rule: str, model: ModelId, full: bool, progress: Progress | None
+) -> SealStatement:
+    authority = read_authority(vault)
+    statement = require_statement_of(vault, authority, model)
+    _require_complete(vault, authority.versions[model], statement)
+    _require_model_signature(vault, authority, model, statement)
+    record(
+        vault,
+        build_event(
             vault,
-            build_event(
-                vault,
-                moment(vault, authority),
-                actor,
-                Action.VERIFY,
-                str(model),
-                rule=decision.rule,
-                reason="full" if full else "ciphertext",
-            ),
-        )
-        data_key = _unwrap(vault, model, statement) if full else b""
-        for entry in statement.entries:
-            with opened(vault, entry) as blob:
-                if full:
-                    unseal(
-                        blob.read_into,
-                        _discard,
-                        dek=data_key,
-                        entry=entry,
-                        model=model,
-                        full=True,
-                        progress=progress,
-                    )
-                else:
-                    verify_root(blob.read_into, entry, blob.size, progress=progress)
+            moment(vault, authority),
+            actor,
+            Action.VERIFY,
+            str(model),
+            rule=rule,
+            reason="full" if full else "ciphertext",
+        ),
+    )
+    data_key = _unwrap(vault, model, statement) if full else b""
+    for entry in statement.entries:
+        with opened(vault, entry) as blob:
+            if full:
+                unseal(
+                    blob.read_into,
+                    _discard,
+                    dek=data_key,
+                    entry=entry,
+                    model=model,
+                    full=True,
+                    progress=progress,
+                )
+            else:
+                verify_root(blob.read_into, entry, blob.size, progress=progress)
     return statement
+
+
+def _undisturbed(vault: Vault, model: ModelId, act: Callable[[], _Result]) -> _Result:
+    """Try again where a version was encrypted anew meanwhile; what it was sealed as before may be gone."""
+    for _ in range(UNDISTURBED_ATTEMPTS):
+        before = read_authority(vault).versions.get(model)
+        try:
+            return act()
+        except RejectedError:
+            if read_authority(vault).versions.get(model) == before:
+                raise
+    return act()
 
 
 def _discard(offset: int, data: bytes | bytearray | memoryview) -> None:
     """A sink for verification: plaintext goes nowhere."""
 
 
-def _require_complete(vault: Vault, model: ModelId, statement: SealStatement) -> None:
+def _require_complete(vault: Vault, known: VersionRecord, statement: SealStatement) -> None:
+    """What is being made or removed by a re-encryption that the log knows of is not looked at, nor missed."""
+    model = known.model
     expected = layout.expected_names(model, [entry.object for entry in statement.entries])
+    passing = (
+        () if known.beside is None else layout.generation_names(model, known.beside, len(statement.entries))
+    )
     found = sorted(vault.blobs.list(layout.prefix(model)))
     for name in found:
-        if name not in expected:
+        if name not in expected and name not in passing:
             raise RejectedError(f"{model}: unsigned file {shorten(name)} beside the model")
     for name in expected:
         if name not in found:
@@ -156,7 +193,8 @@ def _require_model_signature(
 
 
 def _unwrap(vault: Vault, model: ModelId, statement: SealStatement) -> bytes:
-    return unwrap_data_key(vault, model, statement.manifest_digest, layout.wrapped_key_name(model))
+    name = layout.wrapped_key_beside(statement.entries[0].object)
+    return unwrap_data_key(vault, model, statement.manifest_digest, name)
 
 
 @contextmanager

@@ -80,7 +80,8 @@ def rescan(vault: Vault, actor: str, model: ModelId) -> Rescanned:
             rules=RULES_VERSION,
         ),
     )
-    data_key = unwrap_data_key(vault, model, statement.manifest_digest, layout.wrapped_key_name(model))
+    name = layout.wrapped_key_beside(statement.entries[0].object)
+    data_key = unwrap_data_key(vault, model, statement.manifest_digest, name)
     with readable(vault, model, statement.entries, data_key) as entries:
         report = scan_upload(entries).without(authority.waivers_of(known.manifest, now))
     judged_by = statement.inspection.get("rules", "")

@@ -105,7 +105,7 @@ def _earlier(authority: Authority, model: ModelId) -> ModelId | None:
 
 
 def _profile(vault: Vault, model: ModelId, statement: SealStatement) -> Profile:
-    name = layout.wrapped_key_name(model)
+    name = layout.wrapped_key_beside(statement.entries[0].object)
     data_key = unwrap_data_key(vault, model, statement.manifest_digest, name)
     with readable(vault, model, statement.entries, data_key) as entries:
         mains = tuple(

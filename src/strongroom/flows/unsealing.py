@@ -5,15 +5,17 @@ from contextlib import ExitStack, contextmanager
 
 from strongroom.artifact.reader import SealedReader
 from strongroom.artifact.stream import unseal
-from strongroom.errors import RejectedError
+from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.flows import layout
 from strongroom.flows.keyfile import WrappedKey, data_key_context
-from strongroom.flows.vault import Vault
+from strongroom.flows.vault import Vault, read_authority
 from strongroom.ports import BlobReader, Memory
 from strongroom.scan.scan import Source
+from strongroom.trust.standing import FamilyKey
 from strongroom.values import Digest, ModelId, SealedEntry
 
 Progress = Callable[[int], None]
+UNWRAP_ATTEMPTS = 4
 
 
 @contextmanager
@@ -43,13 +45,40 @@ def readable(
 def unwrap_data_key(vault: Vault, model: ModelId, manifest: Digest, name: str) -> bytes:
     """Return the data key that stands wrapped in the store under ``name``.
 
+    A rotation may rewrap it between our reading it and our unwrapping it: what does not open is read again,
+    and is refused if neither it nor what the log says of the family's key has changed.
+
     Raises:
-        RejectedError: it is wrapped for another family, model or content.
+        RejectedError: it is wrapped for another family, model or content, or under a key rotated away.
     """
-    wrapped = WrappedKey.parse(vault.blobs.read(name, layout.MAX_WRAPPED_KEY_BYTES))
-    if wrapped.key not in vault.replayed.authority.opening_keys(model.family):
+    seen: tuple[bytes, FamilyKey | None] | None = None
+    for attempt in range(1, UNWRAP_ATTEMPTS + 1):
+        stored = vault.blobs.read(name, layout.MAX_WRAPPED_KEY_BYTES)
+        now = (stored, vault.replayed.authority.family_keys.get(model.family))
+        try:
+            return _unwrap(vault, model, WrappedKey.parse(stored), data_key_context(model, manifest))
+        except (DeniedError, InvalidError, RejectedError):
+            if now == seen or attempt == UNWRAP_ATTEMPTS:
+                raise
+        seen = now
+        read_authority(vault)
+    raise AssertionError("unreachable")
+
+
+def _unwrap(vault: Vault, model: ModelId, wrapped: WrappedKey, context: bytes) -> bytes:
+    authority = vault.replayed.authority
+    if wrapped.key not in authority.opening_keys(model.family):
         raise RejectedError(f"{model}: data key is wrapped under the key of another family")
-    return vault.require_keys().unwrap(wrapped.key, wrapped.wrapped, data_key_context(model, manifest))
+    keys = vault.require_keys()
+    bound = authority.family_keys.get(model.family)
+    if bound is not None and bound.settled:
+        version = keys.version_of(wrapped.key, wrapped.wrapped)
+        if version < bound.version:
+            raise RejectedError(
+                f"{model}: data key is wrapped under version {version}, which was rotated away",
+                hint="somebody put an old copy back; find out who",
+            )
+    return keys.unwrap(wrapped.key, wrapped.wrapped, context)
 
 
 def unseal_entries(
@@ -58,8 +87,12 @@ def unseal_entries(
     entries: Sequence[SealedEntry],
     data_key: bytes,
     progress: Progress | None = None,
+    *,
+    full: bool = False,
 ) -> dict[str, Memory]:
     """Return the plaintext of every entry by path, in sealed memory; the caller closes it.
+
+    ``full`` also compares every SHA-256.
 
     Raises:
         RejectedError: an object is not the one that its entry binds; nothing stays in memory.
@@ -75,6 +108,7 @@ def unseal_entries(
                     dek=data_key,
                     entry=entry,
                     model=model,
+                    full=full,
                     progress=progress,
                 )
             memory.seal()

@@ -61,9 +61,15 @@ _NEED_NO_CERTIFICATE = frozenset(
 Each ends with its grant."""
 
 
-def identity_key(name: str) -> KeyUri:
-    """The key pair of a person or service."""
-    return KeyUri(f"file:id/{name}")
+def identity_key(name: str, number: int = 1) -> KeyUri:
+    """The key pair of a person or service; each rotation gives the next ``number``."""
+    return KeyUri(f"file:id/{name}" if number == 1 else f"file:id/{name}.{number}")
+
+
+def identity_key_in_force(authority: Authority, name: str) -> KeyUri:
+    """The key pair of the newest certificate; of somebody who is not there yet, the first."""
+    known = authority.identities.get(name)
+    return identity_key(name, 1 if known is None else known.key_number)
 
 
 @dataclass
@@ -114,6 +120,10 @@ class Vault:
 
     def require_ca(self) -> CertificateAuthority:
         return _require_unlocked(self.ca)
+
+    def identity_signer(self, name: str) -> Signer:
+        """The key that signs for a person or service, as of the log last read."""
+        return self.require_signers().signer(identity_key_in_force(self.replayed.authority, name))
 
     def log_signer(self) -> Signer:
         return self.require_signers().signer(LOG_KEY)

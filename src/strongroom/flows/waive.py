@@ -8,7 +8,6 @@ from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
     build_event,
-    identity_key,
     moment,
     read_authority,
     record,
@@ -72,7 +71,7 @@ def waive(
         )
         if dry_run:
             return -1
-        signer = vault.require_signers().signer(identity_key(actor))
+        signer = vault.identity_signer(actor)
         envelope = dsse.sign_envelope(WAIVER_TYPE, waiver.to_bytes(), signer)
         return record(
             vault,

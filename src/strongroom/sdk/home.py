@@ -28,10 +28,11 @@ from strongroom.flows import waive as waiving
 from strongroom.flows.convert import Conversion, witness
 from strongroom.flows.establish import Founder
 from strongroom.flows.evidence import complete_receipt, verify_evidence
+from strongroom.flows.listing import orphans
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
 from strongroom.flows.unsealing import Progress
-from strongroom.flows.vault import Vault, identity_key, moment, read_authority
+from strongroom.flows.vault import Vault, identity_key_in_force, moment, read_authority
 from strongroom.ports import BomFormat, ModelSource, Trials
 from strongroom.scan.bill import Bill
 from strongroom.scan.dependencies import dependencies_to_json
@@ -463,7 +464,7 @@ class Strongroom:
             raise DeniedError(
                 f"{self.acting}: certificate has expired", hint=f"strongroom identity renew {self.acting}"
             )
-        key = vault.require_tls_keys().private_pem(identity_key(self.acting))
+        key = vault.require_tls_keys().private_pem(identity_key_in_force(read_authority(vault), self.acting))
         # The CA that the keystore vouches for, not ca.pem, which whoever writes the home can replace.
         ca, ca_descriptor = memory_file(vault.trust_root.ca_pem)
         path, descriptor = memory_file(known.certificate_pem.encode() + key)
@@ -492,6 +493,11 @@ class Strongroom:
             "trust_domain": authority.trust_domain,
             "log_records": authority.size,
             "versions": doctoring.count_states(authority),
+            "unmanaged": len(authority.unmanaged),
+            "orphaned": {
+                family: f"{owner} is {status}"
+                for family, (owner, status) in orphans(authority, moment(self.vault, authority)).items()
+            },
             "identities": sum(1 for one in authority.identities.values() if not one.revoked),
             "serving": [asdict(one) for one in running.find_running(self.home)],
             "insecure_choices": choices,
