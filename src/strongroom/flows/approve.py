@@ -7,7 +7,6 @@ from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
     build_event,
-    identity_key,
     moment,
     read_authority,
     record,
@@ -63,9 +62,7 @@ def approve(
         # (3) the reviewer's own signature over the digest, then the record
         now = moment(vault, authority)
         approval = build_approval(model, statement.manifest_digest, known.statement, approver, now)
-        envelope = dsse.sign_envelope(
-            APPROVAL_TYPE, approval, vault.require_signers().signer(identity_key(approver))
-        )
+        envelope = dsse.sign_envelope(APPROVAL_TYPE, approval, vault.identity_signer(approver))
         index = record(
             vault,
             build_event(
