@@ -27,6 +27,7 @@ from strongroom.trust.fold_checks import (
 from strongroom.trust.fold_inventory import own, register, unregister
 from strongroom.trust.fold_keys import bind_key, revoke_key, rotate_key
 from strongroom.trust.fold_reseal import note_overdue, reseal
+from strongroom.trust.fold_revocations import issue_list, request_shred, revoke_model, shred, shredded
 from strongroom.trust.grants import GRANT_TYPE, Grant
 from strongroom.trust.signatures import Algorithm, PublicKey
 from strongroom.trust.standing import (
@@ -157,6 +158,8 @@ def _publish(standing: Standing, event: Event, at: datetime) -> Changes:
         raise RejectedError(f"{model} exists; versions never change")
     if detail["publisher"] != event.actor:
         raise RejectedError(f"{model} is published by another than who recorded it")
+    if model.family in standing.revoked_families:
+        raise RejectedError(f"{model.family} is revoked")
     standing.require_owner(model, detail["owner"], at)
     version = VersionRecord(
         model,
@@ -304,6 +307,11 @@ STEPS: Mapping[str, Step] = {
     "approve": _approve,
     "retire": _retire,
     "revoke": _revoke,
+    "revoke-model": revoke_model,
+    "issue-revocations": issue_list,
+    "request-shred": request_shred,
+    "shred": shred,
+    "shredded": shredded,
     "quarantine": _quarantine,
     "waive": _waive,
     "configure": _configure,

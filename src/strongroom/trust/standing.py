@@ -9,6 +9,8 @@ from typing import Any
 from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.trust.grants import EVERYTHING, Grant, active_grants
 from strongroom.trust.keyring import KeyHistory
+from strongroom.trust.revocations import Issue
+from strongroom.trust.shreds import Shred
 from strongroom.trust.signatures import PublicKey
 from strongroom.trust.unmanaged import Unmanaged
 from strongroom.trust.waivers import Waiver
@@ -248,6 +250,13 @@ class Standing:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What was set for the whole home and must not be forgotten or rolled back, by name."""
 
+    revoked_families: Mapping[str, datetime] = field(default_factory=dict)
+    """Names under which nothing is published or approved again."""
+    issue: Issue | None = None
+    """The newest revocation list that was issued."""
+    shreds: Mapping[str, Shred] = field(default_factory=dict)
+    """By what is or was to be shredded."""
+
     def moment(self, now: datetime) -> datetime:
         """Return ``now``, but never a time before the last record."""
         return max(now, self.last_time)
@@ -308,6 +317,11 @@ class Standing:
         """Whether anything of the family was ever published or kept."""
         models = (*self.versions, *(kept.model for kept in self.quarantined.values()))
         return any(model.family == family for model in models)
+
+    def is_doomed(self, model: ModelId) -> bool:
+        """Whether its keys are destroyed, or being destroyed: only its statement and signature stay."""
+        found = (self.shreds.get(str(model)), self.shreds.get(model.family))
+        return any(one is not None and one.confirmed for one in found)
 
     def owner_status(self, owner: str, now: datetime) -> OwnerStatus:
         """Whether ``owner``, as a version names them, is somebody here."""

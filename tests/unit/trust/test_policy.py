@@ -51,6 +51,8 @@ MATRIX: dict[Action, dict[Role, str]] = {
     Action.RESTORE: {A: "admin-keeps-copies"},
     Action.RETIRE: {O: "owner-reads-and-ends", P: "operator-runs"},
     Action.REVOKE: {O: "owner-reads-and-ends"},
+    Action.REQUEST_SHRED: {O: "owner-asks-to-shred", A: "admin-asks-to-shred"},
+    Action.SHRED: {A: "admin-shreds"},
     Action.DELETE: {},
     Action.PREDICT: {C: "consumer-predicts"},
     Action.METADATA: {C: "consumer-predicts"},
@@ -58,6 +60,7 @@ MATRIX: dict[Action, dict[Role, str]] = {
     Action.ADD_IDENTITY: {A: "admin-manages"},
     Action.RENEW_IDENTITY: {A: "admin-manages"},
     Action.REVOKE_IDENTITY: {A: "admin-manages"},
+    Action.REVOKE_KEY: {A: "admin-revokes-keys"},
     Action.EXPORT_IDENTITY: {A: "admin-manages"},
     Action.GRANT: {A: "admin-manages-grants"},
     Action.REVOKE_GRANT: {A: "admin-manages-grants"},
@@ -128,7 +131,7 @@ def test_the_page_on_roles_shows_the_same_table() -> None:
 
 def test_every_policy_has_a_name_of_its_own() -> None:
     names = [rule.name for rule in policy._policies().rules.values()]
-    assert len(names) == len(set(names)) == 29
+    assert len(names) == len(set(names)) == 35
     assert NO_POLICY not in names
 
 
