@@ -34,6 +34,8 @@ _VERSION = re.compile(
     r"(?:\.(?:0|[1-9][0-9]{0,8}|[0-9]*[a-zA-Z-][0-9a-zA-Z-]*))*))?",
     re.ASCII,
 )
+_FORMULA_STARTS = "=+-@|%\uff1d\uff0b\uff0d\uff20\u2212"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 
 
 def parse_key_uri(text: str) -> KeyUri:
@@ -173,6 +175,18 @@ def parse_time(text: str) -> datetime:
     if at is None or format_time(at) != text:
         raise InvalidError(f"time: {shorten(text)} is not YYYY-MM-DDThh:mm:ss.ffffffZ")
     return at
+
+
+def inert_cell(text: str) -> str:
+    """Return ``text`` so that no spreadsheet takes it for a formula: led by ``'`` where it could be one.
+
+    Full-width signs count too, since some programs read them as the plain ones, and so do blanks before them.
+    What is inert already, and a plain number, stays as it is. See OWASP, CSV Injection.
+    """
+    start = text.lstrip()[:1]
+    if not start or start not in _FORMULA_STARTS or text == "-" or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
 
 
 class Role(StrEnum):

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from strongroom.errors import DeniedError, InvalidError
 from strongroom.sdk.home import Strongroom
+from strongroom.values import inert_cell
 
 PASSPHRASE_FILE_VARIABLE = "STRONGROOM_PASSPHRASE_FILE"  # noqa: S105 - names a file, is no secret
 MAX_PASSPHRASE_BYTES = 4096
@@ -105,14 +106,14 @@ class Desk:
         sys.stdout.write(text.decode() + "\n")
 
     def table(self, columns: list[str], rows: list[list[str]], empty: str) -> None:
-        """Aligned columns in colour on a terminal, tab-separated lines otherwise."""
+        """Aligned columns in colour on a terminal, tab-separated lines with inert cells otherwise."""
         if not rows:
             self.note(empty)
             return
         rows = [[printable(cell) for cell in row] for row in rows]
         if not self.console.is_terminal:
             for row in [columns, *rows]:
-                sys.stdout.write("\t".join(row) + "\n")
+                sys.stdout.write("\t".join(map(inert_cell, row)) + "\n")
             return
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in columns:

@@ -56,6 +56,8 @@ def status(desk: Desk) -> None:
     """What there is, what runs, and every insecure choice in force."""
     now = desk.open().status()
     versions = ", ".join(f"{count} {state}" for state, count in sorted(now["versions"].items())) or "none"
+    if now["unmanaged"]:
+        versions += f", {now['unmanaged']} unmanaged"
     lines = [
         f"home        {now['home']}",
         f"identity    {now['identity']}",
@@ -69,6 +71,7 @@ def status(desk: Desk) -> None:
         lines += [f"sandbox     {layer}: {state}" for layer, state in one["sandbox"].items() if state != "on"]
     if not now["serving"]:
         lines.append("serving     nothing")
+    lines += [f"ORPHANED    {family}: its owner {why}" for family, why in now["orphaned"].items()]
     lines += [f"INSECURE    {choice}" for choice in now["insecure_choices"]]
     desk.show(now, *lines)
 

@@ -1,4 +1,4 @@
-"""publish, approve, retire, revoke, list, show, verify: a model's life before it is served."""
+"""publish, approve, retire, revoke, show, verify: a model's life before it is served."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,11 +8,10 @@ import typer
 
 from strongroom.cli.desk import Desk, DryRun, command
 from strongroom.errors import InvalidError
-from strongroom.flows.inventory import Listed, shown_to_json
+from strongroom.flows.inventory import shown_to_json
 from strongroom.flows.publish import Published
 from strongroom.flows.review import Change
 from strongroom.scan.dependencies import flatten_dependencies
-from strongroom.sdk import running
 from strongroom.sdk.home import read_json
 from strongroom.values import ModelId
 
@@ -28,7 +27,6 @@ def add_to(app: typer.Typer) -> None:
     command(app, "approve")(approve)
     command(app, "retire")(retire)
     command(app, "revoke")(revoke)
-    command(app, "list")(list_models)
     command(app, "show")(show)
     command(app, "verify")(verify)
 
@@ -45,7 +43,10 @@ def publish(
         Path | None, typer.Option(help="Lockfile of what the model was built with; see docs/bom.md.")
     ] = None,
     allow_older: Annotated[
-        bool, typer.Option("--allow-older", help="Permit a version below the highest published.")
+        bool,
+        typer.Option(
+            "--allow-older", "--allow-rollback", help="Permit a version below the highest published."
+        ),
     ] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Turn it into ONNX first, in a sandbox; see docs/convert.md.")
@@ -172,38 +173,6 @@ def revoke(desk: Desk, model: Model, reason: Reason, dry_run: DryRun = False) ->
     _done(desk, model, "revoked", desk.open().revoke(model, reason, dry_run=dry_run), dry_run)
 
 
-def list_models(
-    desk: Desk,
-    family: Annotated[str | None, typer.Argument(help="Only this family.")] = None,
-) -> None:
-    """The versions you may see, with their state and where they run."""
-    room = desk.open()
-    places: dict[str, list[str]] = {}
-    for one in running.find_running(room.home):
-        for model in one.models:
-            places.setdefault(model, []).append(f"{one.name}:{one.port}")
-    listed = room.list(family)
-    if desk.json_output:
-        desk.print_json([_listed_to_json(one, places) for one in listed])
-        return
-    desk.table(
-        ["model", "state", "owner", "format", "size", "serving", "digest"],
-        [
-            [
-                one.row.model,
-                one.record.state.value,
-                one.record.owner,
-                one.row.format,
-                _human_size(one.row.size_bytes),
-                ", ".join(places.get(one.row.model, [])) or "-",
-                str(one.record.manifest)[:19],
-            ]
-            for one in listed
-        ],
-        "no models that you may see; publish one: strongroom publish MODEL.onnx --as NAME@1.0.0 --owner TEAM",
-    )
-
-
 def show(desk: Desk, model: Model) -> None:
     """Everything about one version: files, schema, who published and approved it."""
     shown = shown_to_json(desk.open().show(model))
@@ -272,20 +241,6 @@ def _done(desk: Desk, model: str, what: str, index: int, dry_run: bool, *more: s
     )
 
 
-def _listed_to_json(one: Listed, places: dict[str, list[str]]) -> dict[str, Any]:
-    return {
-        "model": one.row.model,
-        "state": one.record.state.value,
-        "owner": one.record.owner,
-        "publisher": one.record.publisher,
-        "format": one.row.format,
-        "size_bytes": one.row.size_bytes,
-        "digest": str(one.record.manifest),
-        "published_at": one.record.published_at.isoformat(),
-        "serving": places.get(one.row.model, []),
-    }
-
-
 def _object(path: Path) -> dict[str, Any]:
     value = read_json(path)
     if not isinstance(value, dict):
@@ -301,12 +256,3 @@ def _size_of(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _human_size(size_bytes: int) -> str:
-    size = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

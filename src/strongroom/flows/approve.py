@@ -31,7 +31,7 @@ def approve(
     ``reviewed``: the manifest digest that the reviewer looked at; no other is approved.
 
     Raises:
-        DeniedError: the approver may not, or published this version.
+        DeniedError: the approver may not, or published this version, or nobody owns it any more.
         InvalidError: no such version, or it is not waiting for approval.
         RejectedError: the stored statement is not the one that was published.
     """
@@ -55,6 +55,7 @@ def approve(
             )
         if known.state is not State.PUBLISHED:
             raise InvalidError(f"{model}: is {known.state}, not waiting for approval")
+        authority.require_owner(model, known.owner, moment(vault, authority))
         # (2) what is approved is what was published, read and verified again now
         statement = require_statement_of(vault, authority, model)
         if dry_run:

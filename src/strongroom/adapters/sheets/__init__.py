@@ -1,0 +1,1 @@
+"""Spreadsheets that an inventory is kept in elsewhere."""
