@@ -243,6 +243,15 @@ class BlobStore(Protocol):
 
     def open(self, name: str) -> BlobReader:
         """Raises RejectedError if there is no such object or it is not a plain file."""
+@dataclass(frozen=True, slots=True)
+class BlobStat:
+    """What a store says of an object without its being read; whoever may write there may lie in it."""
+
+    size: int
+    tag: str
+    """Another one once the object was written again (an entity tag, or inode and times of a file)."""
+
+
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a small object. Raises RejectedError if it is missing or larger than ``limit`` bytes."""
@@ -267,6 +276,40 @@ class Memory(Protocol):
         """Forbid every later write, growth and shrinkage (F_SEAL_*)."""
 
     def close(self) -> None: ...
+    def stat(self, name: str) -> BlobStat:
+        """Return size and tag without reading the object. Raises RejectedError as `open` does."""
+
+    def survey(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
+        """Yield what `list` yields with what `stat` says of each, in few requests; foreign files included."""
+
+    def concerns(self) -> Sequence[str]:
+        """What makes this place less safe than it should be, looked up now; empty if nothing does.
+
+        A place that is refused for it is examined all the same.
+        """
+
+
+class Transit(Protocol):
+    """Sealed objects on their way to a store elsewhere: a crash costs neither a second sealing nor, for what
+    has arrived, a second sending."""
+
+    @property
+    def spool(self) -> BlobStore:
+        """Objects on this machine that wait to be sent, under the names that they will have."""
+
+    def send(self, name: str) -> None:
+        """Move an object from the spool into the store; durable there, and gone here, on return.
+
+        Goes on where an earlier attempt was cut off. One process at a time sends an object of one name.
+
+        Raises:
+            InvalidError: the store has an object of that name; it and the spool are left as they were.
+            OutageError: the store did not answer in time; what has arrived need not be sent again.
+        """
+
+    def drop(self, name: str) -> None:
+        """Remove an object from the spool, and what of it has arrived; a missing one is no error."""
+
 
 
 class MemoryProvider(Protocol):

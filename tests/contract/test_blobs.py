@@ -216,6 +216,27 @@ def test_list_is_sorted_and_by_whole_segments(store: BlobStore) -> None:
     assert list(store.list("other")) == []
 
 
+def test_stat_says_the_size_and_whether_it_was_written_again(store: BlobStore) -> None:
+    store.replace("keys.json", b"one")
+    before = store.stat("keys.json")
+    assert before.size == 3
+    assert store.stat("keys.json") == before
+    store.replace("keys.json", b"two")
+    after = store.stat("keys.json")
+    assert (after.size, after.tag != before.tag) == (3, True)
+    with pytest.raises(RejectedError, match="no such object"):
+        store.stat("fraud/1.2.0/missing")
+
+
+def test_a_survey_says_of_all_what_stat_says_of_each(store: BlobStore) -> None:
+    for number, name in enumerate(["fraud/1.2.0/1.sealed", "fraud/1.2.0/0.sealed", "fraud2/1.0.0/0.sealed"]):
+        store.put_new(name, bytes(number))
+    found = list(store.survey(""))
+    assert [name for name, _ in found] == list(store.list(""))
+    assert found == [(name, store.stat(name)) for name in store.list("")]
+    assert [name for name, _ in store.survey("fraud/1.2.0")] == list(store.list("fraud/1.2.0"))
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -248,6 +269,7 @@ def test_names_that_could_leave_the_store_are_refused(store: BlobStore, name: st
         lambda: store.open(name),
         lambda: store.read(name, 1),
         lambda: store.delete(name),
+        lambda: store.stat(name),
     ]
     for ask in asks:
         with pytest.raises(InvalidError):
@@ -308,7 +330,7 @@ def test_what_is_not_a_plain_file_is_never_opened(
 ) -> None:
     monkeypatch.chdir(root)
     place(root, kind)
-    for ask in (lambda: local.open(NAME), lambda: local.read(NAME, 100)):
+    for ask in (lambda: local.open(NAME), lambda: local.read(NAME, 100), lambda: local.stat(NAME)):
         with pytest.raises(RejectedError):
             ask()
     with pytest.raises(InvalidError, match="exists already"):
@@ -323,6 +345,17 @@ def test_what_is_not_a_plain_file_is_listed(
     place(root, kind)
     assert list(local.list("fraud/1.2.0")) == [NAME]
     assert list(local.list("")) == [NAME]
+    assert [name for name, _ in local.survey("")] == [NAME]
+
+
+def test_a_modification_time_set_back_does_not_hide_a_change(local: LocalBlobStore, root: Path) -> None:
+    local.put_new(NAME, b"genuine")
+    before, times = local.stat(NAME), (root / NAME).stat()
+    (root / NAME).chmod(0o600)
+    (root / NAME).write_bytes(b"altered")
+    os.utime(root / NAME, ns=(times.st_atime_ns, times.st_mtime_ns))
+    after = local.stat(NAME)
+    assert (after.size, after.tag != before.tag) == (before.size, True)
 
 
 @pytest.mark.parametrize("name", [".hidden", "Ünïcode", "a b", "x.sealed~", "..data", "0.sealed\n"])

@@ -7,7 +7,7 @@ in the folder (links, devices, pipes) is listed but never opened.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -15,13 +15,14 @@ from stat import S_IMODE, S_ISREG
 
 from strongroom.adapters.blobs.folder import find_files, open_folder, translated
 from strongroom.adapters.blobs.names import (
+    missing,
     require_name,
     require_prefix,
     require_small,
     too_large,
 )
 from strongroom.errors import InvalidError, OutageError, RejectedError
-from strongroom.ports import BlobReader, BlobWriter
+from strongroom.ports import BlobReader, BlobStat, BlobWriter
 
 _STAGING = ".staging"
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,6 +111,24 @@ class LocalBlobStore:
             os.unlink(file, dir_fd=folder)
             os.fsync(folder)
 
+    def stat(self, name: str) -> BlobStat:
+        status = self._find_status(require_name(name))
+        if status is None:
+            raise missing(name)
+        if not S_ISREG(status.st_mode):
+            raise RejectedError(f"blob {name}: not a plain file")
+        return _to_stat(status)
+
+    def survey(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
+        for name in self.list(prefix):
+            status = self._find_status(name)
+            if status is not None:  # else removed since it was listed
+                yield name, _to_stat(status)
+
+    def concerns(self) -> Sequence[str]:
+        """Opening it has seen to what it must be."""
+        return ()
+
     def sweep(self) -> int:
         """Remove what writers that died have left in staging; return how many. Live writers are spared."""
         swept = 0
@@ -117,6 +136,13 @@ class LocalBlobStore:
             for name in os.listdir(staging):  # noqa: PTH208 - by descriptor
                 swept += _sweep_file(staging, name)
         return swept
+
+    def _find_status(self, name: str) -> os.stat_result | None:
+        """Of whatever stands under a name; names that are not ours come from the folder itself."""
+        *folders, file = name.split("/")
+        with translated(name), suppress(FileNotFoundError), open_folder(self._root, folders) as folder:
+            return os.stat(file, dir_fd=folder, follow_symlinks=False)
+        return None
 
 
 class _Writer:
@@ -247,6 +273,12 @@ def _open_root(root: Path) -> int:
         os.close(descriptor)
         raise InvalidError("blobs: other users may enter the root folder", hint="chmod 700 and chown it")
     return descriptor
+
+
+def _to_stat(status: os.stat_result) -> BlobStat:
+    """The change time is in the tag because whoever may write a file may set its modification time back."""
+    times = f"{status.st_mtime_ns:x}-{status.st_ctime_ns:x}"
+    return BlobStat(status.st_size, f"{status.st_ino:x}-{times}")
 
 
 def _sweep_file(staging: int, name: str) -> bool:

@@ -1,6 +1,7 @@
 """The in-memory twin of a blob store, with the same promises."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from threading import Lock
 
 from strongroom.adapters.blobs.names import (
@@ -12,7 +13,7 @@ from strongroom.adapters.blobs.names import (
     too_large,
 )
 from strongroom.errors import InvalidError
-from strongroom.ports import BlobReader, BlobWriter
+from strongroom.ports import BlobReader, BlobStat, BlobWriter
 
 
 class MemoryBlobStore:
@@ -47,6 +48,16 @@ class MemoryBlobStore:
     def delete(self, name: str) -> None:
         self.objects.pop(require_name(name), None)
 
+    def stat(self, name: str) -> BlobStat:
+        return _stat(self._find(name))
+
+    def survey(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
+        for name in self.list(prefix):
+            yield name, _stat(self.objects[name])
+
+    def concerns(self) -> Sequence[str]:
+        return ()
+
     def add(self, name: str, data: bytes) -> None:
         """Create-only, as one step."""
         with self._lock:
@@ -59,6 +70,10 @@ class MemoryBlobStore:
         if data is None:
             raise missing(name)
         return data
+
+
+def _stat(data: bytes) -> BlobStat:
+    return BlobStat(len(data), sha256(data).hexdigest())
 
 
 class _Writer:
