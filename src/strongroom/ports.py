@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from strongroom.errors import OutageError
 from strongroom.scan.bill import Bill
 from strongroom.scan.vulnerabilities import Vulnerability
+from strongroom.trust.revocations import Uptime
 from strongroom.values import Digest, KeyUri, State
 
 
@@ -21,6 +22,19 @@ class Clock(Protocol):
     """Wall time, as an aware UTC value. Flows never trust it to go forward; see `flows.moment`."""
 
     def now(self) -> datetime: ...
+
+    def uptime(self) -> Uptime:
+        """Time that passes whatever the clock is set to, and the boot that it is counted from."""
+
+
+class Marks(Protocol):
+    """What this host has seen and must not forget, a small value a name; not shared with other hosts."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return what was written last; None if nothing was."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace it, durable on return."""
 
 
 class Entropy(Protocol):
@@ -607,6 +621,14 @@ class IssuedCertificate:
     not_after: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class RevokedSerial:
+    """A certificate that ended before its time, and when."""
+
+    serial: int
+    at: datetime
+
+
 class CertificateAuthority(Protocol):
     """Issues the certificates that are identities here (docs/architecture.md)."""
 
@@ -622,6 +644,11 @@ class CertificateAuthority(Protocol):
         self, names: Sequence[str], public_pem: bytes, now: datetime, lifetime_s: int
     ) -> IssuedCertificate:
         """A leaf with DNS and IP SANs ``names``, EKU serverAuth."""
+
+    def build_crl(
+        self, revoked: Sequence[RevokedSerial], number: int, issued_at: datetime, next_update: datetime
+    ) -> bytes:
+        """Return a PEM X.509 CRL (RFC 5280 5) of these certificates; numbers only grow."""
 
 
 class Engine(Protocol):

@@ -18,6 +18,7 @@ _KEYSTORE_NAME = "keystore.json"
 MAX_FILE_BYTES = 2**20
 MAX_SAFE_SNAPSHOT_AGE_S = 60.0
 MAX_SAFE_FOLD_INTERVAL_S = 300.0
+MAX_SAFE_LIST_AGE_S = 86_400
 """What is longer counts as an insecure choice."""
 
 Seconds = Annotated[float, Field(gt=0, le=86400)]
@@ -201,6 +202,13 @@ class KeySettings(_Section):
         return text
 
 
+class RevocationSettings(_Section):
+    """The revocation list (docs/revocation.md)."""
+
+    max_age_s: Annotated[int, Field(ge=10, le=7 * 86400)] = 3600
+    """A host that cannot get a younger list stops serving; it is issued anew after a third of this."""
+
+
 class Settings(_Section):
     """All sections; every field has a safe default, so an empty file is a good one."""
 
@@ -211,6 +219,7 @@ class Settings(_Section):
     sandbox: SandboxSettings = SandboxSettings()
     identities: IdentitySettings = IdentitySettings()
     store: StoreSettings = StoreSettings()
+    revocation: RevocationSettings = RevocationSettings()
     keys: KeySettings = KeySettings()
 
     def insecure_choices(self) -> list[str]:
@@ -234,6 +243,11 @@ class Settings(_Section):
             missing.discard("isolation")
         if missing:
             found.append(f"sandbox.require: does not demand {', '.join(sorted(missing))}")
+        if self.revocation.max_age_s > MAX_SAFE_LIST_AGE_S:
+            found.append(
+                f"revocation.max_age_s = {self.revocation.max_age_s}: "
+                "a host that is cut off goes on that long without learning of a revocation"
+            )
         return [*found, *self.store.insecure_choices()]
 
 

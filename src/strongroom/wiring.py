@@ -17,6 +17,7 @@ from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.log.local import LocalLog
+from strongroom.adapters.marks.local import LocalMarks
 from strongroom.adapters.memory.memfd import MemfdProvider
 from strongroom.adapters.records.sql import SqlRecords
 from strongroom.adapters.vulnerabilities.local import LocalVulnerabilities
@@ -35,6 +36,7 @@ BLOBS = "blobs"
 LOG = "log"
 JOURNALS = "journals"
 LOCKS = "locks"
+MARKS = "marks"
 OSV = "osv"
 TRUST_ROOT = "trust.json"
 CA_CERTIFICATE = "ca.pem"
@@ -140,6 +142,8 @@ def _assemble(
         packages=PythonHost(),
         vulnerabilities=LocalVulnerabilities(home / OSV),
         key_template=settings.keys.families,
+        marks=LocalMarks(home / MARKS),
+        list_max_age_s=settings.revocation.max_age_s,
         origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
     )
     if keys is not None:

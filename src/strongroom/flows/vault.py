@@ -21,6 +21,7 @@ from strongroom.ports import (
     Locks,
     LogGrewError,
     LogStore,
+    Marks,
     MemoryProvider,
     Records,
     Signer,
@@ -105,6 +106,10 @@ class Vault:
     vulnerabilities: Vulnerabilities | None = None
     key_template: str = "file:kek/{family}"
     """Where the key of a family that has none yet is to be kept."""
+    marks: Marks | None = None
+    """None where nothing needs to outlast the process."""
+    list_max_age_s: int = 3600
+    """After which a revocation list that is issued here counts for nothing."""
     origin: str = ""
     """Where actions come from, for the log: host name and kind of session."""
     replayed: Replayed = field(default_factory=Replayed)

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from strongroom.adapters.identity.crl import build_crl
 from strongroom.errors import InvalidError, RejectedError, shorten
-from strongroom.ports import Entropy, IssuedCertificate, Signer
+from strongroom.ports import Entropy, IssuedCertificate, RevokedSerial, Signer
 from strongroom.trust.certificates import parse_trust_domain, require_ca, spiffe_id
 from strongroom.trust.signatures import Algorithm, PublicKey, require_own_signature
 
@@ -80,6 +81,11 @@ class BuiltInAuthority:
         return self._issue(
             "strongroom gateway", subjects, ExtendedKeyUsageOID.SERVER_AUTH, public_pem, now, lifetime_s
         )
+
+    def build_crl(
+        self, revoked: Sequence[RevokedSerial], number: int, issued_at: datetime, next_update: datetime
+    ) -> bytes:
+        return build_crl(self._ca, self._signer, revoked, number, issued_at - BACKDATE, next_update)
 
     def _issue(
         self,
