@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.routed import Custody, RoutedKeys
 from strongroom.adapters.keys.secret_file import read_secret
 from strongroom.errors import DeniedError, InvalidError
-from strongroom.settings import KeySettings
+from strongroom.settings import KeySettings, Pkcs11Settings
 
 Ask = Callable[[str], str]
 """Asks a person for the secret that the text names."""
@@ -19,9 +19,22 @@ def open_custodies(
     keystore: FileKeyProvider, settings: KeySettings, home: Path, ask: Ask | None = None
 ) -> RoutedKeys:
     """Return all custodies by scheme. Relative paths in ``settings`` begin at ``home``."""
-    del settings, home, ask  # what is opened with them is added below, a line a scheme
-    openers: dict[str, Callable[[], Custody]] = {"file": lambda: keystore}
+    openers: dict[str, Callable[[], Custody]] = {
+        "file": lambda: keystore,
+        "pkcs11": lambda: _open_pkcs11(settings.pkcs11, home, ask),
+    }
     return RoutedKeys(openers)
+
+
+def _open_pkcs11(settings: Pkcs11Settings, home: Path, ask: Ask | None) -> Custody:
+    module = require_setting(settings.module, "keys.pkcs11.module")
+    token = require_setting(settings.token, "keys.pkcs11.token")
+    if not Path(module).is_file():
+        raise InvalidError(f"keys.pkcs11.module: there is no file {module}", hint="see docs/keys.md")
+    with needs_extra("pkcs11", "hsm"):
+        from strongroom.adapters.keys.pkcs11 import Pkcs11Keys
+    pin = secret_from(home, settings.pin_file, f"PIN of the token {token}", ask)
+    return Pkcs11Keys(module, token, pin, deadline_s=settings.deadline_s)
 
 
 def secret_from(home: Path, path: str | None, what: str, ask: Ask | None) -> Callable[[], str]:
@@ -32,6 +45,7 @@ def secret_from(home: Path, path: str | None, what: str, ask: Ask | None) -> Cal
     if path is not None:
         return partial(read_secret, home / Path(path).expanduser(), what)
 
+    @cache
     def asked() -> str:
         if ask is None:
             raise DeniedError(f"{what}: is needed, and no file in the settings holds it")

@@ -5,12 +5,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.keystore import Contents, Lock
 from strongroom.adapters.keys.memory import MemoryKeyProvider
+from strongroom.adapters.keys.pkcs11 import Pkcs11Keys
 from strongroom.adapters.keys.routed import Custody
 from strongroom.values import KeyUri
+from tests.contract.tokens import MODULE, shared_token
 
 PASSPHRASE = "correct horse battery staple"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,4 +56,22 @@ def file(folder: Path) -> Iterator[Kept]:
     yield Kept(FileKeyProvider(path, LOCK, now=lambda: NOW), "file:kek/{}", "file:sign/{}")
 
 
-CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {"memory": memory, "file": file}
+@contextmanager
+def pkcs11(folder: Path) -> Iterator[Kept]:
+    token = shared_token()
+    name = uuid4().hex[:8]
+    yield Kept(
+        Pkcs11Keys(MODULE, token.label, lambda: token.pin),
+        f"pkcs11:{name}/kek/{{}}",
+        f"pkcs11:{name}/sign/{{}}",
+        where="hsm",
+        algorithms=("ecdsa-p256",),
+        secrets=(token.pin,),
+    )
+
+
+CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {
+    "memory": memory,
+    "file": file,
+    "pkcs11": pkcs11,
+}
