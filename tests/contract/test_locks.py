@@ -1,22 +1,32 @@
-"""The contract of locks, run over files and the twin in memory; then what only processes can do."""
+"""The contract of locks, over files, PostgreSQL and the twin in memory; then what only processes can do."""
 
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from strongroom.adapters.locks.local import LocalLocks
 from strongroom.adapters.locks.memory import MemoryLocks
+from strongroom.adapters.locks.postgres import PostgresLocks
 from strongroom.errors import InvalidError, OutageError
 from strongroom.ports import Locks
 
 
-@pytest.fixture(params=["local", "memory"])
-def locks(request: pytest.FixtureRequest, tmp_path: Path) -> Locks:
-    return LocalLocks(tmp_path / "locks") if request.param == "local" else MemoryLocks()
+@pytest.fixture(params=["local", "memory", "postgres"])
+def locks(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Locks]:
+    match request.param:
+        case "local":
+            yield LocalLocks(tmp_path / "locks")
+        case "memory":
+            yield MemoryLocks()
+        case "postgres":
+            server = request.getfixturevalue("database").server()
+            yield PostgresLocks(server)
+            server.close()
 
 
 def test_held_by_one_at_a_time(locks: Locks) -> None:

@@ -8,15 +8,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from strongroom.adapters.blobs.local import LocalBlobStore
+from strongroom.adapters.blobs.memory import MemoryBlobStore
 from strongroom.adapters.log import folder
 from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.log.memory import MemoryLog
+from strongroom.adapters.log.objects import ObjectLog
+from strongroom.adapters.log.postgres import PostgresLog
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.ports import LogGrewError, LogStore
 from strongroom.trust.checkpoint import Head, claimed_head, sign_checkpoint
@@ -43,9 +47,21 @@ def require_holds(log: LogStore, size: int) -> None:
 
 
 class TestEveryLog:
-    @pytest.fixture(params=["memory", "local"])
-    def log(self, request: pytest.FixtureRequest, tmp_path: Path) -> LogStore:
-        return MemoryLog(ORIGIN) if request.param == "memory" else LocalLog(tmp_path / "log", ORIGIN)
+    @pytest.fixture(params=["memory", "local", "postgres", "objects", "objects on disk"])
+    def log(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[LogStore]:
+        match request.param:
+            case "memory":
+                yield MemoryLog(ORIGIN)
+            case "local":
+                yield LocalLog(tmp_path / "log", ORIGIN)
+            case "objects":
+                yield ObjectLog(MemoryBlobStore(), ORIGIN)
+            case "objects on disk":
+                yield ObjectLog(LocalBlobStore(tmp_path / "objects"), ORIGIN)
+            case "postgres":
+                server = request.getfixturevalue("database").server()
+                yield PostgresLog(server, ORIGIN)
+                server.close()
 
     def test_a_log_never_written(self, log: LogStore) -> None:
         assert log.checkpoint() is None
