@@ -61,6 +61,8 @@ class KeyInfo:
     """Oldest first, never empty; the last one wraps."""
     custody: str = "software"
     """Where the material lies: ``software``, ``hsm`` or ``kms``."""
+    concerns: tuple[str, ...] = ()
+    """What weakens the custody of this key, for people: that it can be exported, is about to be deleted."""
 
     @property
     def newest(self) -> KeyVersion:
@@ -116,13 +118,17 @@ class KeyProvider(Protocol):
         """Add a version, which wraps from now on; older ones unwrap until disabled. Durable on return."""
 
     def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
-        """Let a version be used, or not. Durable on return. Raises InvalidError if there is none such."""
+        """Let a version be used, or not. Durable on return. Raises InvalidError if there is none such.
+
+        Go from the oldest on. A provider that cannot disable its newest version adds another, which then is.
+        """
 
     def destroy(self, key: KeyUri, version: int) -> None:
         """Make a version unable to unwrap for good; one that is gone is no error. Durable on return.
 
         Where a provider only schedules it, the version is disabled at once and the schedule is stated in
-        docs/keys.md. The newest version is destroyed only where it is the last (InvalidError otherwise).
+        docs/keys.md. The newest version is destroyed only where it is the last (InvalidError otherwise). Go
+        from the oldest on: some providers know no other order.
         """
 
 
@@ -243,6 +249,15 @@ class BlobReader(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class BlobStat:
+    """What a store says of an object without its being read; whoever may write there may lie in it."""
+
+    size: int
+    tag: str
+    """Another one once the object was written again (an entity tag, or inode and times of a file)."""
+
+
 class BlobStore(Protocol):
     """Named immutable objects; a name is segments of ``[A-Za-z0-9.@-]`` between ``/``, none led by a dot."""
 
@@ -257,15 +272,6 @@ class BlobStore(Protocol):
 
     def open(self, name: str) -> BlobReader:
         """Raises RejectedError if there is no such object or it is not a plain file."""
-@dataclass(frozen=True, slots=True)
-class BlobStat:
-    """What a store says of an object without its being read; whoever may write there may lie in it."""
-
-    size: int
-    tag: str
-    """Another one once the object was written again (an entity tag, or inode and times of a file)."""
-
-
 
     def read(self, name: str, limit: int) -> bytes:
         """Return a small object. Raises RejectedError if it is missing or larger than ``limit`` bytes."""
@@ -276,20 +282,6 @@ class BlobStat:
     def delete(self, name: str) -> None:
         """Remove an object; a missing one is no error."""
 
-
-class Memory(Protocol):
-    """Anonymous memory being filled with a model's plaintext; never a file on a disk (I1)."""
-
-    @property
-    def fd(self) -> int:
-        """The descriptor to hand to a worker."""
-
-    def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None: ...
-
-    def seal(self) -> None:
-        """Forbid every later write, growth and shrinkage (F_SEAL_*)."""
-
-    def close(self) -> None: ...
     def stat(self, name: str) -> BlobStat:
         """Return size and tag without reading the object. Raises RejectedError as `open` does."""
 
@@ -324,6 +316,20 @@ class Transit(Protocol):
     def drop(self, name: str) -> None:
         """Remove an object from the spool, and what of it has arrived; a missing one is no error."""
 
+
+class Memory(Protocol):
+    """Anonymous memory being filled with a model's plaintext; never a file on a disk (I1)."""
+
+    @property
+    def fd(self) -> int:
+        """The descriptor to hand to a worker."""
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview) -> None: ...
+
+    def seal(self) -> None:
+        """Forbid every later write, growth and shrinkage (F_SEAL_*)."""
+
+    def close(self) -> None: ...
 
 
 class MemoryProvider(Protocol):
