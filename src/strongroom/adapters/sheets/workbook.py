@@ -15,6 +15,8 @@ from strongroom.values import inert_cell
 
 MAX_MEMBERS = 256
 MAX_UNPACKED_BYTES = 32 * 2**20
+MAX_LINES = 2 * MAX_ROWS
+"""Empty ones too: a row may say that it is the millionth."""
 _MACROS = "vbaproject.bin"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -124,11 +126,11 @@ def _choose(file: str, sheets: Sequence[Any], name: str | None) -> Any:
 def _rows(name: str, sheet: Any) -> Iterator[tuple[int, Sequence[str], str]]:
     sheet.reset_dimensions()  # what the file says of its own size is not believed
     for line, row in enumerate(sheet.iter_rows(min_row=1, max_col=MAX_COLUMNS + 1), start=1):
-        cells = [_text(cell.value) for cell in row]
-        faults = [fault for cell in row if (fault := _fault(cell))]
-        if line > MAX_ROWS + 1 and any(cells):
+        if line > MAX_LINES:
             raise RejectedError(f"{name}: has more than {MAX_ROWS} rows", hint="split it")
-        yield line, cells, faults[0] if faults else ""
+        used = [cell for cell in row if cell.value is not None]
+        faults = [fault for cell in used if (fault := _fault(cell))]
+        yield line, [_text(cell.value) for cell in row] if used else [], faults[0] if faults else ""
 
 
 def _fault(cell: Any) -> str:
