@@ -4,7 +4,7 @@ What is inspected is the sealed object read back, never the source a second time
 inspection one file and seal another.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -46,6 +46,7 @@ from strongroom.scan.scan import Match
 from strongroom.scan.unread import NOT_PUBLISHABLE
 from strongroom.scan.upload import Report, Verdict, scan_upload
 from strongroom.trust.authority import Authority
+from strongroom.trust.dsse import Envelope
 from strongroom.trust.oms import build_bundle
 from strongroom.trust.provenance import Provenance
 from strongroom.trust.statement import SealStatement, sign_statement
@@ -166,14 +167,19 @@ def publish(
                 _sweep(vault, offer.model)
                 return _published(offer, sealed, judged, log_index=-1)
             # (4) signature, statement and wrapped key beside the objects
-            statement, envelope = _sign(vault, offer, sealed, judged, data_key, decision.rule)
+            signed = _sign(vault, offer, sealed, judged, data_key, decision.rule)
         except StrongroomError as error:
             with suppress(StrongroomError):
                 _sweep(vault, offer.model)
             _record_refusal(vault, offer, error)
             raise
+
         # (5) the record makes it published; the catalog follows
-        return _commit(vault, offer, statement, envelope, _published(offer, sealed, judged, -1))
+        def sign_again() -> tuple[SealStatement, bytes]:
+            _unsign(vault, offer.model)
+            return _sign(vault, offer, sealed, judged, data_key, decision.rule)
+
+        return _commit(vault, offer, signed, sign_again, _published(offer, sealed, judged, -1))
 
 
 def _require_new(authority: Authority, offer: Offer) -> None:
@@ -438,11 +444,26 @@ def _signed_name(sealed: Sequence[SealedEntry]) -> str:
     return sealed[0].path if len(sealed) == 1 else "model"
 
 
+def _unsign(vault: Vault, model: ModelId) -> None:
+    for name in (layout.signature_name(model), layout.statement_name(model)):
+        vault.blobs.delete(name)
+
+
 def _commit(
-    vault: Vault, offer: Offer, statement: SealStatement, envelope: bytes, published: Published
+    vault: Vault,
+    offer: Offer,
+    signed: tuple[SealStatement, bytes],
+    sign_again: Callable[[], tuple[SealStatement, bytes]],
+    published: Published,
 ) -> Published:
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
+        statement, envelope = signed
+        # A statement is judged by the key in force when it is recorded; that one may have been rotated since.
+        in_force = signing_signer(vault, authority).key_id
+        if {one.key_id for one in Envelope.parse(envelope).signatures} != {in_force}:
+            statement, envelope = sign_again()
+            authority = read_authority(vault)
         try:
             decision = require_permission(vault, authority, offer.publisher, Action.PUBLISH, str(offer.model))
         except DeniedError:

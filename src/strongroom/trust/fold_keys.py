@@ -20,6 +20,7 @@ from strongroom.values import KeyUri, is_family, parse_family, parse_key_uri, pa
 
 MAX_EARLIER_KEYS = 8
 MAX_PROBES = 16
+"""Of a family: the oldest are forgotten, as they are of versions that were long shown to be out of use."""
 MAX_PROBE_CHARS = 2048
 MAX_OVERLAP = timedelta(days=7)
 """How long the earlier certificates of an identity that gets a new key pair may go on."""
@@ -84,14 +85,21 @@ def _rotate_family_key(standing: Standing, value: dict[str, Any], at: datetime) 
     if len(earlier) > MAX_EARLIER_KEYS:
         raise RejectedError(f"{family} has more than {MAX_EARLIER_KEYS} keys that were not settled")
     require_own_key(standing, family, uri)
-    unsettled = bound.probes if bound is not None and not bound.settled else ()
-    probes = (*unsettled, *_parse_probes(rest.get("probes", [])))
-    if len(probes) > MAX_PROBES:
-        raise RejectedError(f"{family} has more than {MAX_PROBES} rotations that were not settled")
+    earlier_probes = bound.probes if bound is not None else ()
+    probes = (*earlier_probes, *_parse_probes(rest.get("probes", [])))[-MAX_PROBES:]
     reencrypt = rest.get("reencrypt", False)
     if type(reencrypt) is not bool:
         raise RejectedError("whether to encrypt anew is neither true nor false")
-    key = FamilyKey(uri, version, at, earlier, settled=False, probes=probes, reencrypt=reencrypt)
+    key = FamilyKey(
+        uri,
+        version,
+        at,
+        earlier,
+        settled=False,
+        probes=probes,
+        reencrypt=reencrypt,
+        log_index=standing.size,
+    )
     return {"family_keys": {**standing.family_keys, family: key}}
 
 
@@ -138,9 +146,11 @@ def _settle_family_key(standing: Standing, value: dict[str, Any]) -> Changes:
     if bound is None or (bound.uri, bound.version) != (uri, version):
         raise RejectedError(f"{shorten(name)} has another key than was settled")
     proven = {(uri, number) for uri, number, _ in _parse_proof(rest.get("proof", []))}
-    if any((probe.uri, probe.version) not in proven for probe in bound.probes):
+    if any((probe.uri, probe.version) not in proven for probe in bound.probes if not probe.proven):
         raise RejectedError(f"{name} has a key that was not shown to be out of use")
-    return {"family_keys": {**standing.family_keys, name: replace(bound, earlier=(), settled=True)}}
+    probes = tuple(replace(probe, proven=True) for probe in bound.probes)
+    settled = replace(bound, earlier=(), settled=True, probes=probes)
+    return {"family_keys": {**standing.family_keys, name: settled}}
 
 
 def _parse_proof(value: object) -> list[tuple[str, int, str]]:

@@ -23,11 +23,13 @@ def reseal(standing: Standing, event: Event, at: datetime) -> Changes:
     claimed = (Digest.parse(detail["manifest"]), Digest.parse(detail["statement"]))
     if claimed != (version.manifest, version.statement):
         raise RejectedError(f"{version.model} was published with other bytes than were encrypted anew")
-    after = _step(version, detail["step"], detail["generation"], detail["seal"], at)
+    after = _step(version, detail["step"], detail["generation"], detail["seal"])
+    if after.generation > version.generation:
+        after = replace(after, sealed_at=at, sealed_index=standing.size)
     return {"versions": {**standing.versions, version.model: after}}
 
 
-def _step(version: VersionRecord, step: str, generation: int, seal: str, at: datetime) -> VersionRecord:
+def _step(version: VersionRecord, step: str, generation: int, seal: str) -> VersionRecord:
     next_one = version.generation + 1
     if (step == "done") != bool(seal):
         raise RejectedError("the digest of a seal belongs to the record that puts it in force")
@@ -37,9 +39,7 @@ def _step(version: VersionRecord, step: str, generation: int, seal: str, at: dat
         case "begin" if generation == next_one <= MAX_GENERATION and version.beside in (None, next_one):
             return replace(version, beside=next_one)
         case "done" if generation == next_one == version.beside:
-            return replace(
-                version, generation=next_one, seal=Digest.parse(seal), sealed_at=at, beside=version.generation
-            )
+            return replace(version, generation=next_one, seal=Digest.parse(seal), beside=version.generation)
         case "settled" if generation == version.generation == (version.beside or 0) + 1:
             return replace(version, beside=None)
         case _:

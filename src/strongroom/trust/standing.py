@@ -137,6 +137,8 @@ class VersionRecord:
     seal: Digest | None = None
     """SHA-256 of the signed seal of this generation; None for the first, which the statement describes."""
     sealed_at: datetime | None = None
+    sealed_index: int = -1
+    """Number of the record that put this generation in force."""
     beside: int | None = None
     """The generation that is being made or removed: its files may stand beside those in force."""
 
@@ -194,6 +196,8 @@ class Probe:
     version: int
     wrapped: str
     """Base64."""
+    proven: bool = False
+    """Whether it was recorded once that it does not open any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +212,8 @@ class FamilyKey:
     """Whether nothing is wrapped under what came before, and that was shown not to open any more."""
     probes: tuple[Probe, ...] = ()
     reencrypt: bool = False
-    """Whether versions published before ``since`` are to be encrypted anew."""
+    """Whether versions published before are to be encrypted anew."""
+    log_index: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from strongroom.errors import InvalidError, shorten
 from strongroom.values import KeyUri
 
 SCHEME = "file:"
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}(?:/[a-z0-9][a-z0-9.-]{0,63})?", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}(?:/[a-z0-9][a-z0-9.-]{0,79})?", re.ASCII)
 _EXPORTABLE = ("id/", "tls/")
 
 
