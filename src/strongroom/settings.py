@@ -119,19 +119,51 @@ class AzureSettings(_BucketSettings):
     """Scope, and so customer-managed key, of new objects; else the container's default."""
 
 
+class PostgresSettings(_Section):
+    """The database of a shared catalog or log; its password is in a file or ~/.pgpass, never here."""
+
+    schema_: str = Field(default="strongroom", alias="schema")
+    """One home's tables; made if it is not there."""
+    socket: str | None = None
+    """Folder of the server's socket file, for a URL without a host; else ``/run/postgresql``."""
+    password_file: str | None = None
+    """File whose first line is the password; read anew for every connection."""
+    tls: Literal["verify-full", "insecure-encrypt-only", "insecure-plain"] = "verify-full"
+    """How the server proves itself, if it is not on this machine."""
+    ca_file: str | None = None
+    """PEM file with the authorities that its certificate is checked against; else those of the system."""
+    certificate_file: str | None = None
+    key_file: str | None = None
+    """Certificate and key that this machine shows to the server."""
+
+    def insecure_choices(self, section: str) -> list[str]:
+        """The opt-out in force, by name (I10)."""
+        meaning = {
+            "insecure-encrypt-only": "whoever stands between may be the database",
+            "insecure-plain": "whoever stands between reads and writes what the database is told",
+        }.get(self.tls)
+        return [] if meaning is None else [f"{section}.tls = {self.tls}: {meaning}"]
+
+
 class StoreSettings(_Section):
     """Where things lie: on this disk, or in a service that several machines share."""
 
     blobs: str = "file:blobs"
     """``file:blobs`` in the home, ``s3://bucket/prefix``, ``gs://bucket/prefix``, ``az://container/prefix``."""
+    catalog: str = "sqlite:catalog.sqlite"
+    """``sqlite:catalog.sqlite`` in the home, or ``postgresql://user@host/database``."""
+    log: str = "file:log"
+    """``file:log`` in the home, ``postgresql://user@host/database``, or a bucket as for ``blobs``."""
     s3: S3Settings = S3Settings()
     gs: GoogleSettings = GoogleSettings()
     az: AzureSettings = AzureSettings()
+    postgres: PostgresSettings = PostgresSettings()
 
     def insecure_choices(self) -> list[str]:
         """Each opt-out in force, by name (I10)."""
         sections = (("store.s3", self.s3), ("store.gs", self.gs), ("store.az", self.az))
-        return [choice for name, section in sections for choice in section.insecure_choices(name)]
+        found = [choice for name, section in sections for choice in section.insecure_choices(name)]
+        return [*found, *self.postgres.insecure_choices("store.postgres")]
 
 
 class Pkcs11Settings(_Section):
@@ -153,6 +185,10 @@ class AwsKeySettings(_Section):
     region: str | None = None
     endpoint: str | None = None
     ca_bundle: str | None = None
+    deletion_days: Annotated[int, Field(ge=7, le=30)] = 7
+    """How long a destroyed version waits, unusable, before its material is gone."""
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """For one request with all its retries; then the service counts as silent."""
 
 
 class VaultSettings(_Section):
@@ -164,14 +200,33 @@ class VaultSettings(_Section):
     """File whose first line is the token; read again for every request, so an agent may renew it."""
     ca_bundle: str | None = None
     namespace: str | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """For one request with all its retries; then the server counts as silent."""
 
 
 class AzureKeySettings(_Section):
     """Azure Key Vault or Managed HSM; credentials come from the SDK's own chain."""
 
+    vault: str | None = None
+    """URL of the vault, for instance ``https://models.vault.azure.net``."""
+    protection: Literal["software", "hsm"] = "software"
+    """Where new keys are made; ``hsm`` needs a premium vault or a managed HSM."""
+    ca_bundle: str | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """For one request with all its retries; then the service counts as silent."""
+
 
 class GoogleKeySettings(_Section):
     """Google Cloud KMS; credentials come from the SDK's own chain."""
+
+    key_ring: str | None = None
+    """``projects/<project>/locations/<location>/keyRings/<ring>``; it exists already."""
+    protection: Literal["software", "hsm"] = "software"
+    """Where new keys are made."""
+    endpoint: str = "https://cloudkms.googleapis.com"
+    ca_bundle: str | None = None
+    deadline_s: Annotated[float, Field(gt=0, le=600)] = 15.0
+    """For one request with all its retries; then the service counts as silent."""
 
 
 class KeySettings(_Section):

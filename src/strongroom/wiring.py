@@ -15,32 +15,29 @@ from strongroom.adapters.host.python import PythonHost
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.journals.local import LocalJournals
 from strongroom.adapters.keys.file import FileKeyProvider
-from strongroom.adapters.locks.local import LocalLocks
-from strongroom.adapters.log.local import LocalLog
 from strongroom.adapters.marks.local import LocalMarks
 from strongroom.adapters.memory.memfd import MemfdProvider
-from strongroom.adapters.records.sql import SqlRecords
 from strongroom.adapters.vulnerabilities.local import LocalVulnerabilities
 from strongroom.custodies import Ask, open_custodies
-from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.errors import InvalidError, OutageError, RejectedError, shorten
 from strongroom.flows.establish import Founder, establish
 from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
+from strongroom.ledgers import CATALOG, LOCKS, LOG, open_ledgers
+from strongroom.ports import BlobStore
 from strongroom.settings import FILE_NAME, Settings, read_settings
 from strongroom.trust.certificates import public_key_of
 from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
 from strongroom.trust.signatures import PublicKey
 
 KEYSTORE = "keystore.json"
-CATALOG = "catalog.sqlite"
 BLOBS = "blobs"
-LOG = "log"
 JOURNALS = "journals"
-LOCKS = "locks"
 MARKS = "marks"
 OSV = "osv"
 TRUST_ROOT = "trust.json"
 CA_CERTIFICATE = "ca.pem"
 MAX_TRUST_ROOT_BYTES = 2**20
+__all__ = ["BLOBS", "CATALOG", "JOURNALS", "LOCKS", "LOG", "create_home", "journals_folder", "open_home"]
 
 _SETTINGS_TEXT = """\
 # Strongroom settings; `strongroom doctor` shows the ones in force. An unknown name stops the start.
@@ -124,7 +121,8 @@ def _assemble(
     settings: Settings,
     ask: Ask | None = None,
 ) -> Vault:
-    records = SqlRecords.open(home / CATALOG)
+    marks = LocalMarks(home / MARKS)
+    ledgers = open_ledgers(home, root.log_origin, settings.store, marks, _open_bucket)
     blobs = LocalBlobStore(home / BLOBS)
     blobs.sweep()
     if keys is not None:
@@ -134,15 +132,15 @@ def _assemble(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         blobs=blobs,
-        records=records,
-        log=LocalLog(home / LOG, root.log_origin, remembered=records.head),
+        records=ledgers.records,
+        log=ledgers.log,
         journals=LocalJournals(home / JOURNALS),
-        locks=LocalLocks(home / LOCKS),
+        locks=ledgers.locks,
         memory=MemfdProvider(),
         packages=PythonHost(),
         vulnerabilities=LocalVulnerabilities(home / OSV),
         key_template=settings.keys.families,
-        marks=LocalMarks(home / MARKS),
+        marks=marks,
         list_max_age_s=settings.revocation.max_age_s,
         origin=f"{socket.gethostname()[:64]}:{os.getpid()}",
     )
@@ -151,6 +149,10 @@ def _assemble(
         vault.keys = vault.signers = open_custodies(keys, settings.keys, home, ask)
         vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
     return vault
+
+
+def _open_bucket(place: str) -> BlobStore:
+    raise InvalidError(f"store.log: {shorten(place)} cannot be opened")
 
 
 def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:
