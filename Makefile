@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-TORCH_READY := .venv-torch/.ready
-.PHONY: help demo test test-torch check lint fmt bench bench-scan fuzz dev lock clean
+EXTRAS_READY := .venv-extras/.ready
+.PHONY: help demo test test-extras check lint fmt bench bench-scan fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -22,8 +22,8 @@ demo: $(READY) ## theft, tampering and forgery against a real deployment, before
 test: $(READY) lint ## everything: lint, all tests with fault injection and torture, coverage gate
 	@$(BIN)/python scripts/run_tests.py
 
-test-torch: $(TORCH_READY) ## conversion of PyTorch models, in an environment of its own: torch is too large for .venv
-	@.venv-torch/bin/python -m pytest -m "slow or not slow" tests/extras
+test-extras: $(EXTRAS_READY) ## conversion of PyTorch and Keras models; torch is too large for .venv
+	@.venv-extras/bin/python -m pytest -m "slow or not slow" tests/extras
 
 check: $(READY) lint ## lint, core and contracts, in under 90 s
 	@$(BIN)/python -m pytest -n 2 -m "not slow" tests/unit tests/contract
@@ -56,7 +56,7 @@ lock: $(READY) ## write the locks anew, keeping versions where possible (scripts
 	@scripts/lock
 
 clean: ## remove everything that is not in the repository, environments included
-	rm -rf .venv .venv-torch .venv-bench .venv-bench-scan .venv-fuzz .fuzz .demo build dist src/*.egg-info .coverage .coverage.* \
+	rm -rf .venv .venv-extras .venv-bench .venv-bench-scan .venv-fuzz .fuzz .demo build dist src/*.egg-info .coverage .coverage.* \
 	    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -66,10 +66,10 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment
 	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(TORCH_READY): requirements.lock pyproject.toml scripts/make_environment
-	@PYTHON="$(PYTHON)" scripts/make_environment .venv-torch requirements.lock
-	@.venv-torch/bin/python -m pip install --quiet torch==2.13.0 "onnxscript>=0.4"
-	@.venv-torch/bin/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+$(EXTRAS_READY): requirements.lock pyproject.toml scripts/make_environment
+	@PYTHON="$(PYTHON)" scripts/make_environment .venv-extras requirements.lock
+	@.venv-extras/bin/python -m pip install --quiet torch==2.13.0 onnxscript==0.7.2 keras==3.15.1 h5py==3.16.0
+	@.venv-extras/bin/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(BENCH_READY): requirements-bench.lock bench/requirements.in scripts/make_environment

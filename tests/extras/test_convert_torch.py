@@ -1,4 +1,4 @@
-"""PyTorch in the converter: `make test-torch`, in an environment that has the extra ``convert-torch``."""
+"""PyTorch in the converter: `make test-extras`, in an environment that has the extra ``convert-torch``."""
 
 import io
 from collections.abc import Callable

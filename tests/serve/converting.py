@@ -20,18 +20,18 @@ TIMEOUT_S = 300.0
 _CODE = (
     "import os, sys\n"
     "from strongroom.serve.converter.start import run\n"
-    f"os._exit(run(int(sys.argv[1]), {CLASSICAL!r}, many=True))\n"
+    "os._exit(run(int(sys.argv[1]), sys.argv[2], many=True))\n"
 )
 
 
 class Line:
     """The process, and what it says of each original."""
 
-    def __init__(self) -> None:
+    def __init__(self, libraries: str = CLASSICAL) -> None:
         self.control, theirs = control.pair()
         self.control.settimeout(TIMEOUT_S)
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _CODE, str(theirs.fileno())],
+            [sys.executable, "-I", "-c", _CODE, str(theirs.fileno()), libraries],
             env={},
             pass_fds=[theirs.fileno()],
             cwd="/",

@@ -22,6 +22,8 @@ _SETTINGS = {
     "ORT_DISABLE_TELEMETRY": "1",
     "ORT_TELEMETRY_DISABLED": "1",
     "PYTHON_SCIPY_LAZY": "0",
+    "KERAS_BACKEND": "torch",
+    "KERAS_HOME": "/nonexistent",
 }
 _OPTIONAL = ("pandas", "xgboost", "lightgbm", "skops.io", "lz4.frame")
 _STANDARD = (
@@ -36,11 +38,14 @@ _LEFT_OUT = (".tests", ".testing", "conftest", "._build_utils", ".setup", ".arra
 
 TORCH = "torch"
 """PyTorch and its exporters, which want twice the memory and time to import."""
+KERAS = "keras"
+"""Keras, which computes with torch here."""
 _SETS: dict[str, tuple[str, ...]] = {
     CLASSICAL: ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib"),
     TORCH: ("numpy", "onnx", "onnxruntime", "torch", "onnxscript"),
+    KERAS: ("numpy", "onnx", "onnxruntime", "torch", "h5py", "keras"),
 }
-_EXTRAS = {CLASSICAL: "convert", TORCH: "convert-torch"}
+_EXTRAS = {CLASSICAL: "convert", TORCH: "convert-torch", KERAS: "convert-keras"}
 
 
 def set_environment() -> None:

@@ -22,6 +22,7 @@ GIVEN = frozenset({"inputs", "module"})
 _CONVERSIONS = {
     libraries.CLASSICAL: "strongroom.serve.converter.conversion",
     libraries.TORCH: "strongroom.serve.converter.torch_conversion",
+    libraries.KERAS: "strongroom.serve.converter.keras_conversion",
 }
 
 

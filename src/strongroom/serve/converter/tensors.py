@@ -19,6 +19,8 @@ OPSET = 18
 MAX_DRAWN_ELEMENTS = 2**21
 """Of all reference inputs that are made up: large inputs come in fewer rows."""
 MIN_ROWS = 2
+BELOW = 8
+"""Whole numbers are drawn under it where the original does not say more."""
 HINT = "give rows that it does take with --inputs rows.npz"
 
 Array = np.ndarray[Any, Any]
@@ -46,8 +48,8 @@ class Slot:
     dtype: np.dtype[Any]
     shape: tuple[int | None, ...]
     """Behind the rows; None: any."""
-    below: int = 8
-    """What whole numbers are drawn under."""
+    below: int | None = None
+    """Whole numbers are drawn under it."""
 
 
 def draw(slots: Sequence[Slot], wish: Wish, fixed_rows: int | None) -> dict[str, Array]:
@@ -74,11 +76,11 @@ def _elements(shape: Sequence[int]) -> int:
 
 
 def _draw(slot: Slot, shape: tuple[int, ...], random: np.random.Generator) -> Array:
-    if slot.dtype.kind == "f":
+    if slot.dtype.kind == "f" and slot.below is None:
         return random.standard_normal(shape, np.float32).astype(slot.dtype)
     if slot.dtype.kind == "b":
         return random.integers(0, 2, shape).astype(bool)
-    return random.integers(0, max(1, slot.below), shape).astype(slot.dtype)
+    return random.integers(0, max(1, slot.below or BELOW), shape).astype(slot.dtype)
 
 
 def parse_given(slots: Sequence[Slot], given: bytes, fixed_rows: int | None) -> dict[str, Array]:

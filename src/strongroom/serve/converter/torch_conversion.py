@@ -32,7 +32,6 @@ _versions: dict[str, str] = {}
 def warm_up() -> None:
     """Do everything once, so that nothing is imported when it can no longer be."""
     traced.prepare()
-    read_arrays(_example())
     for name in _LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             _versions[name] = metadata.version(name)
@@ -48,12 +47,6 @@ def warm_up() -> None:
         for original, given in _rehearsals(model, source):
             with contextlib.suppress(StrongroomError):
                 convert(original, given, request)
-
-
-def _example() -> bytes:
-    file = io.BytesIO()
-    np.savez(file, rows=np.zeros((2, 3), np.float32))
-    return file.getvalue()
 
 
 def _rehearsals(model: Any, source: bytes) -> Iterator[tuple[bytes, dict[str, bytes]]]:

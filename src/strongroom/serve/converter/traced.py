@@ -17,7 +17,7 @@ from strongroom.artifact.formats import Format
 from strongroom.errors import InvalidError, shorten
 from strongroom.serve.converter import tensors
 from strongroom.serve.converter.tensors import OPSET, Original
-from strongroom.serve.converter.wish import Wish
+from strongroom.serve.converter.wish import Wish, example_arrays, read_arrays
 
 EXPORT_ROWS = 2
 """Exported with so many, compared with all: rows that are not free show at once."""
@@ -32,6 +32,8 @@ class Loaded:
     model: Any
     exported: Any
     original: Original
+    by_shapes: bool = False
+    """Exported with sizes as symbols; otherwise as it was traced."""
 
 
 def prepare() -> None:
@@ -43,6 +45,7 @@ def prepare() -> None:
     torch.backends.nnpack.set_flags(False)
     torch._C._jit_set_texpr_fuser_enabled(False)  # noqa: SLF001
     keep_sources(("torch.onnx", "onnxscript"))
+    read_arrays(example_arrays())
 
 
 def keep_sources(packages: Sequence[str]) -> None:
@@ -92,10 +95,9 @@ def _export(loaded: Loaded, inputs: Mapping[str, Array]) -> Any:
     rows = tuple(torch.from_numpy(array[: fixed or EXPORT_ROWS]) for array in inputs.values())
     try:
         with quiet():
-            if loaded.original.format is Format.EXPORTED_PROGRAM:
-                return torch.onnx.export(
-                    loaded.exported, dynamo=True, opset_version=OPSET, verbose=False
-                ).model_proto
+            if loaded.by_shapes or loaded.original.format is Format.EXPORTED_PROGRAM:
+                program = _program(loaded, rows) if loaded.by_shapes else loaded.exported
+                return torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False).model_proto
             file = io.BytesIO()
             torch.onnx.export(
                 loaded.exported,
@@ -115,6 +117,12 @@ def _export(loaded: Loaded, inputs: Mapping[str, Array]) -> Any:
     import onnx
 
     return onnx.load_from_string(file.getvalue())
+
+
+def _program(loaded: Loaded, rows: tuple[Any, ...]) -> Any:
+    free = None if loaded.original.fixed_rows else tuple({0: torch.export.Dim.AUTO} for _ in rows)
+    shapes = None if free is None else {"inputs": free}
+    return torch.export.export(loaded.exported, rows, dynamic_shapes=shapes, strict=False)
 
 
 def first_line(error: Exception) -> str:

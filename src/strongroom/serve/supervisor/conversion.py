@@ -20,10 +20,13 @@ from strongroom.serve.supervisor.child import SEND_TIMEOUT_S, Child
 from strongroom.serve.worker.layers import require_layers
 
 MODULE = "strongroom.serve.converter"
-CLASSICAL, TORCH = "classical", "torch"
+CLASSICAL, TORCH, KERAS = "classical", "torch", "keras"
 """Sets of libraries, as `serve.converter.libraries` calls them."""
-_OF_TORCH = frozenset({Format.TORCH, Format.TORCHSCRIPT, Format.EXPORTED_PROGRAM})
-START_TIMEOUT_S = 120.0
+_SETS = {
+    **dict.fromkeys((Format.TORCH, Format.TORCHSCRIPT, Format.EXPORTED_PROGRAM), TORCH),
+    **dict.fromkeys((Format.KERAS, Format.HDF5), KERAS),
+}
+START_TIMEOUT_S = 300.0
 """Importing every library that a conversion may need."""
 _SEALING_S = 2.0
 _INPUT_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
@@ -64,7 +67,7 @@ class SandboxConverter:
 
 def _libraries(original: bytes) -> str:
     found = identify(lambda offset, size: original[offset : offset + size], len(original))
-    return TORCH if found in _OF_TORCH else CLASSICAL
+    return _SETS.get(found, CLASSICAL)
 
 
 def _request(wish: ConversionWish, given: list[str]) -> dict[str, Any]:
