@@ -9,7 +9,7 @@ from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.routed import Custody, RoutedKeys
 from strongroom.adapters.keys.secret_file import read_secret
 from strongroom.errors import DeniedError, InvalidError
-from strongroom.settings import KeySettings, Pkcs11Settings
+from strongroom.settings import KeySettings, Pkcs11Settings, VaultSettings
 
 Ask = Callable[[str], str]
 """Asks a person for the secret that the text names."""
@@ -22,6 +22,7 @@ def open_custodies(
     openers: dict[str, Callable[[], Custody]] = {
         "file": lambda: keystore,
         "pkcs11": lambda: _open_pkcs11(settings.pkcs11, home, ask),
+        "vault": lambda: _open_vault(settings.vault, home, ask),
     }
     return RoutedKeys(openers)
 
@@ -35,6 +36,21 @@ def _open_pkcs11(settings: Pkcs11Settings, home: Path, ask: Ask | None) -> Custo
         from strongroom.adapters.keys.pkcs11 import Pkcs11Keys
     pin = secret_from(home, settings.pin_file, f"PIN of the token {token}", ask)
     return Pkcs11Keys(module, token, pin, deadline_s=settings.deadline_s)
+
+
+def _open_vault(settings: VaultSettings, home: Path, ask: Ask | None) -> Custody:
+    address = require_setting(settings.address, "keys.vault.address")
+    with needs_extra("vault", "vault"):
+        from strongroom.adapters.keys.vault import VaultKeys
+        from strongroom.adapters.keys.wire import Wire
+    bundle = _path(home, settings.ca_bundle)
+    wire = Wire("vault", address, deadline_s=settings.deadline_s, ca_bundle=bundle)
+    token = secret_from(home, settings.token_file, "token of vault", ask)
+    return VaultKeys(wire, token, settings.mount, settings.namespace)
+
+
+def _path(home: Path, path: str | None) -> Path | None:
+    return None if path is None else home / Path(path).expanduser()
 
 
 def secret_from(home: Path, path: str | None, what: str, ask: Ask | None) -> Callable[[], str]:

@@ -13,6 +13,7 @@ from strongroom.adapters.keys.memory import MemoryKeyProvider
 from strongroom.adapters.keys.pkcs11 import Pkcs11Keys
 from strongroom.adapters.keys.routed import Custody
 from strongroom.values import KeyUri
+from tests.contract import services
 from tests.contract.tokens import MODULE, shared_token
 
 PASSPHRASE = "correct horse battery staple"
@@ -35,6 +36,8 @@ class Kept:
     """Every how many bits a wrapped key is flipped: 1, or more where each try is a request."""
     secrets: tuple[str, ...] = (PASSPHRASE,)
     """What opens the custody: a PIN, a token."""
+    newest_can_rest: bool = True
+    """False: the newest version is disabled only by adding another."""
 
     def kek(self, family: str) -> KeyUri:
         return KeyUri(self.kek_template.format(family))
@@ -66,12 +69,29 @@ def pkcs11(folder: Path) -> Iterator[Kept]:
         f"pkcs11:{name}/sign/{{}}",
         where="hsm",
         algorithms=("ecdsa-p256",),
+        stride=7,
         secrets=(token.pin,),
     )
+
+
+@contextmanager
+def vault(folder: Path) -> Iterator[Kept]:
+    with services.transit() as (provider, _, service):
+        token = next(iter(service.tokens))
+        yield Kept(
+            provider,
+            "vault:kek-{}",
+            "vault:sign-{}",
+            where="kms",
+            stride=3,
+            secrets=(token,),
+            newest_can_rest=False,
+        )
 
 
 CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {
     "memory": memory,
     "file": file,
     "pkcs11": pkcs11,
+    "vault": vault,
 }
