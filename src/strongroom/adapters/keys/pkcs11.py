@@ -7,6 +7,7 @@ The nonce is drawn by the token and by this machine, so neither a cloned machine
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
@@ -28,7 +29,7 @@ from strongroom.adapters.keys.pkcs11_objects import (
     is_taken,
     parse_label,
 )
-from strongroom.adapters.keys.pkcs11_session import TokenSession
+from strongroom.adapters.keys.pkcs11_session import MissingKeyError, TokenSession
 from strongroom.adapters.keys.signing import CustodySigner, der_signature
 from strongroom.adapters.keys.stored import KeyAlgorithm, parse_signing_algorithm
 from strongroom.adapters.keys.wrapping import KEY_BYTES, MAX_CONTEXT_BYTES
@@ -66,15 +67,17 @@ class Pkcs11Keys:
         return f"Pkcs11Keys({self._token.name})"
 
     def create(self, key: KeyUri) -> KeyInfo:
-        def make(session: pkcs11.Session) -> KeyInfo:
+        def make(session: pkcs11.Session) -> None:
             if not find_keks(session, key):
                 if is_taken(session, key):
                     raise InvalidError(f"{key}: signs, so it does not wrap")
                 self._generate(session, key, 1)
-            return _describe(key, find_keks(session, key))
 
         parse_label(key)
-        return self._token.change(make)
+        with suppress(MissingKeyError):
+            return self.describe(key)
+        self._token.change(make, fresh=True)
+        return self.describe(key)
 
     def describe(self, key: KeyUri) -> KeyInfo:
         parse_label(key)
@@ -154,7 +157,7 @@ class Pkcs11Keys:
                 raise OutageError(f"{key}: the token says that it destroyed version {version} and did not")
 
         parse_label(key)
-        self._token.change(remove)
+        self._token.change(remove, fresh=True)
 
     def create_signer(self, key: KeyUri, algorithm: str) -> CustodySigner:
         parse_label(key)
@@ -166,7 +169,7 @@ class Pkcs11Keys:
                 raise InvalidError(f"{key}: exists already")
             self._generate_pair(session, key)
 
-        self._token.change(make)
+        self._token.change(make, fresh=True)
         return self.signer(key)
 
     def signer(self, key: KeyUri) -> CustodySigner:
@@ -235,7 +238,7 @@ def _describe(key: KeyUri, keks: Sequence[Kek]) -> KeyInfo:
 
 def _newest(key: KeyUri, keks: Sequence[Kek]) -> Kek:
     if not keks:
-        raise InvalidError(f"{key}: there is no such key")
+        raise MissingKeyError(f"{key}: there is no such key")
     return keks[-1]
 
 
@@ -324,8 +327,9 @@ def _require_context(context: bytes) -> None:
 def _require_pair(session: pkcs11.Session, key: KeyUri) -> tuple[Any, Any]:
     pair = find_pair(session, key)
     if pair is None:
-        wraps = is_taken(session, key)
-        raise InvalidError(f"{key}: {'wraps, so it does not sign' if wraps else 'there is no such key'}")
+        if is_taken(session, key):
+            raise InvalidError(f"{key}: wraps, so it does not sign")
+        raise MissingKeyError(f"{key}: there is no such key")
     return pair
 
 

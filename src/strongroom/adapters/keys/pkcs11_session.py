@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import pkcs11
 from pkcs11.constants import TokenFlag
@@ -25,6 +25,17 @@ class _Login:
 
     session: pkcs11.Session
     pin_digest: bytes
+
+
+class MissingKeyError(InvalidError):
+    """No such key, in the session at hand: believed once a new session says so too.
+
+    To one whose token was pulled out, every key seems to be missing.
+    """
+
+
+class _PinNeededError(Exception):
+    """The operation needs a login first."""
 
 
 class TokenSession:
@@ -57,49 +68,67 @@ class TokenSession:
             DeniedError: the token does not let us in.
             OutageError: the token is gone, or silent.
         """
+
+        def job(lane: Lane, pin: str | None, library: Library) -> _Result:
+            try:
+                return operation(self._enter_alive(lane, pin, library))
+            except pkcs11.PKCS11Error:
+                lane.shelf.pop(self._token, None)
+            except MissingKeyError:
+                lane.restart(library)
+            return operation(self._enter(lane, pin, library))
+
+        return self._submit(job)
+
+    def change(self, operation: Operation[_Result], *, fresh: bool = False) -> _Result:
+        """Run what changes something, once, in a session that is alive just before. Raises as `read`.
+
+        ``fresh``: in a new one, for what relies on a key not being there.
+        """
+
+        def job(lane: Lane, pin: str | None, library: Library) -> _Result:
+            if fresh and pin is None:
+                raise _PinNeededError
+            if fresh:
+                lane.restart(library)
+            try:
+                return operation(self._enter_alive(lane, pin, library))
+            except MissingKeyError:  # so nothing was changed
+                lane.restart(library)
+            return operation(self._enter(lane, pin, library))
+
+        return self._submit(job)
+
+    def _submit(self, job: Callable[[Lane, str | None, Library], _Result]) -> _Result:
+        """The whole job is one visit to the lane, so nobody can end its session on the way."""
         lane = lane_of(self._module)
-        session = self._login(lane)
         try:
-            return self._run(lane, operation, session)
+            try:
+                return lane.call(partial(job, lane, None), self._deadline_s)
+            except _PinNeededError:
+                # Asked for here: a person may take longer than a token may.
+                pin = self._pin()
+            return lane.call(partial(job, lane, pin), self._deadline_s)
+        except pkcs11.PKCS11Error as error:
+            raise OutageError(f"{self.name}: does not do its work ({_name(error)})") from None
+
+    def _enter_alive(self, lane: Lane, pin: str | None, library: Library) -> pkcs11.Session:
+        session = self._enter(lane, pin, library)
+        try:
+            session.generate_random(64)
         except pkcs11.PKCS11Error:
-            self._forget(lane, session)
-        try:
-            return self._run(lane, operation, self._login(lane))
-        except pkcs11.PKCS11Error as error:
-            self._raise_outage(error)
+            lane.shelf.pop(self._token, None)
+        else:
+            return session
+        return self._enter(lane, pin, library)
 
-    def change(self, operation: Operation[_Result]) -> _Result:
-        """Run what changes something, once, in a session that was alive just before. Raises as `read`."""
-        self.read(_is_alive)
-        lane = lane_of(self._module)
-        session = self._login(lane)
-        try:
-            return self._run(lane, operation, session)
-        except pkcs11.PKCS11Error as error:
-            self._forget(lane, session)
-            self._raise_outage(error)
-
-    def _run(self, lane: Lane, operation: Operation[_Result], session: pkcs11.Session) -> _Result:
-        return lane.call(lambda _library: operation(session), self._deadline_s)
-
-    def _login(self, lane: Lane) -> pkcs11.Session:
+    def _enter(self, lane: Lane, pin: str | None, library: Library) -> pkcs11.Session:
+        """Return the session, in the lane. Without a PIN, only one for which it was shown before."""
         login: _Login | None = lane.shelf.get(self._token)
         if login is not None and login.pin_digest == self._shown:
             return login.session
-        pin = self._pin()
-        try:
-            return lane.call(partial(self._enter, lane, pin), self._deadline_s)
-        except pkcs11.PKCS11Error as error:
-            self._raise_outage(error)
-
-    def _forget(self, lane: Lane, session: pkcs11.Session) -> None:
-        login: _Login | None = lane.shelf.get(self._token)
-        if login is not None and login.session is session:
-            lane.shelf.pop(self._token, None)
-
-    def _enter(self, lane: Lane, pin: str, library: Library) -> pkcs11.Session:
-        """In the lane, where one comes after the other."""
-        login: _Login | None = lane.shelf.get(self._token)
+        if pin is None:
+            raise _PinNeededError
         if login is None or login.pin_digest != _digest(pin):
             self._require_untried(pin)
             lane.shelf.pop(self._token, None)
@@ -152,13 +181,6 @@ class TokenSession:
             )
         token: pkcs11.Token = found[0]
         return token
-
-    def _raise_outage(self, error: pkcs11.PKCS11Error) -> NoReturn:
-        raise OutageError(f"{self.name}: does not do its work ({_name(error)})") from None
-
-
-def _is_alive(session: pkcs11.Session) -> None:
-    session.generate_random(64)
 
 
 def _digest(pin: str) -> bytes:
