@@ -3,13 +3,15 @@
 import os
 import stat
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from strongroom.errors import InvalidError, shorten
-from strongroom.values import parse_key_uri
+from strongroom.trust.rotation import RotationPolicy
+from strongroom.values import is_family, parse_key_uri
 
 HOME_VARIABLE = "STRONGROOM_HOME"
 DEFAULT_HOME = Path("~/.strongroom")
@@ -229,6 +231,38 @@ class GoogleKeySettings(_Section):
     """For one request with all its retries; then the service counts as silent."""
 
 
+Span = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}[hd]$")]
+"""Hours or days, for instance ``30d``."""
+
+
+def span_of(text: Span) -> timedelta:
+    """Return how long a checked span is."""
+    return timedelta(hours=int(text[:-1])) if text.endswith("h") else timedelta(days=int(text[:-1]))
+
+
+class RotationSettings(_Section):
+    """How long keys may be in force; what is older is overdue (docs/rotation.md)."""
+
+    every: Span = "365d"
+    """The key-encryption key of a family."""
+    signing: Span = "365d"
+    families: dict[str, Span] = {}
+    """Families for which ``every`` is not right, by name."""
+
+    @field_validator("families")
+    @classmethod
+    def _require_families(cls, spans: dict[str, str]) -> dict[str, str]:
+        for name in spans:
+            if not is_family(name):
+                raise ValueError(f"{shorten(name)} is not a family name")
+        return spans
+
+    @property
+    def policy(self) -> RotationPolicy:
+        families = {name: span_of(text) for name, text in self.families.items()}
+        return RotationPolicy(span_of(self.every), span_of(self.signing), families)
+
+
 class KeySettings(_Section):
     """Which custody new keys are made in, and how each custody is reached."""
 
@@ -236,6 +270,7 @@ class KeySettings(_Section):
     """URI of the key-encryption key of a new family."""
     signing: str = "file:sign/{number}"
     """URI of the next signing key."""
+    rotation: RotationSettings = RotationSettings()
     pkcs11: Pkcs11Settings = Pkcs11Settings()
     aws: AwsKeySettings = AwsKeySettings()
     vault: VaultSettings = VaultSettings()

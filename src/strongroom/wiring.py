@@ -6,6 +6,7 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from strongroom.adapters.blobs.local import LocalBlobStore
@@ -37,7 +38,17 @@ OSV = "osv"
 TRUST_ROOT = "trust.json"
 CA_CERTIFICATE = "ca.pem"
 MAX_TRUST_ROOT_BYTES = 2**20
-__all__ = ["BLOBS", "CATALOG", "JOURNALS", "LOCKS", "LOG", "create_home", "journals_folder", "open_home"]
+__all__ = [
+    "BLOBS",
+    "CATALOG",
+    "JOURNALS",
+    "LOCKS",
+    "LOG",
+    "create_home",
+    "journals_folder",
+    "open_home",
+    "save_signing_keys",
+]
 
 _SETTINGS_TEXT = """\
 # Strongroom settings; `strongroom doctor` shows the ones in force. An unknown name stops the start.
@@ -181,6 +192,26 @@ def _read_trust_root(home: Path) -> TrustRoot:
         return TrustRoot.parse(data)
     except InvalidError as error:
         raise RejectedError(f"{TRUST_ROOT}: {error.message}", hint="restore it from a backup") from None
+
+
+def save_signing_keys(home: Path, vault: Vault, keys: KeyHistory) -> bool:
+    """Bring ``trust.json``, which strangers check with, up to the signing keys of the log; whether it had to.
+
+    Raises:
+        OutageError: the disk is full or read-only; the file is as it was.
+    """
+    if _read_trust_root(home).signing_keys == keys:
+        return False
+    root = replace(vault.trust_root, signing_keys=keys)
+    fresh = home / f".{TRUST_ROOT}.{vault.entropy.bytes(8).hex()}"
+    with _translated(fresh):
+        try:
+            _write(fresh, root.to_bytes())
+            fresh.replace(home / TRUST_ROOT)
+            _sync_folder(home)
+        finally:
+            fresh.unlink(missing_ok=True)
+    return True
 
 
 def _write(path: Path, data: bytes) -> None:

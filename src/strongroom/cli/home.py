@@ -72,6 +72,7 @@ def status(desk: Desk) -> None:
     if not now["serving"]:
         lines.append("serving     nothing")
     lines += [f"ORPHANED    {family}: its owner {why}" for family, why in now["orphaned"].items()]
+    lines += [f"OVERDUE     {name}: rotation was due {due}" for name, due in now["rotation_overdue"].items()]
     lines += [f"INSECURE    {choice}" for choice in now["insecure_choices"]]
     desk.show(now, *lines)
 

@@ -12,9 +12,13 @@ from strongroom.errors import RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.audit import verify_whole_log
 from strongroom.flows.listing import orphans
+from strongroom.flows.rotate_probe import opening_probe
+from strongroom.flows.rotate_signing import is_enabled
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.vault import Vault, moment, read_authority
 from strongroom.trust.authority import Authority
+from strongroom.trust.rotation import KeyAge, RotationPolicy, key_ages
+from strongroom.trust.standing import SIGNING
 
 SOON = timedelta(days=30)
 LOW_ROOM_BYTES = 2 * 2**30
@@ -39,7 +43,7 @@ class Check:
     fix: str = ""
 
 
-def examine(vault: Vault, home: Path, insecure: list[str]) -> list[Check]:
+def examine(vault: Vault, home: Path, insecure: list[str], policy: RotationPolicy) -> list[Check]:
     """Run every check of the home; the host's sandbox is examined by `serve.supervisor.probe`."""
     checks: list[Check] = []
     for name, look in (
@@ -50,6 +54,7 @@ def examine(vault: Vault, home: Path, insecure: list[str]) -> list[Check]:
         ("grants", lambda: _grants(vault)),
         ("owners", lambda: _owners(vault)),
         ("certificates", lambda: _certificates(vault)),
+        ("rotation", lambda: _rotation(vault, policy)),
         ("choices", lambda: _choices(vault, insecure)),
         ("swap", _swap),
     ):
@@ -207,6 +212,43 @@ def _owners(vault: Vault) -> Iterator[Check]:
     if not alone:
         elsewhere = f", {len(authority.unmanaged)} versions are elsewhere" if authority.unmanaged else ""
         yield Check("owners", Verdict.OK, f"no family is an orphan{elsewhere}")
+
+
+def _rotation(vault: Vault, policy: RotationPolicy) -> Iterator[Check]:
+    authority = read_authority(vault)
+    ages = key_ages(authority, policy, moment(vault, authority))
+    found = list(_keys_to_rotate(ages))
+    if vault.keys is not None:
+        found += _keys_that_are_back(vault, authority)
+    yield from found
+    if not found:
+        yield Check("rotation", Verdict.OK, f"{len(ages)} keys, none overdue")
+
+
+def _keys_to_rotate(ages: list[KeyAge]) -> Iterator[Check]:
+    for age in ages:
+        verb = "strongroom rotate signing" if age.name == SIGNING else f"strongroom rotate key {age.name}"
+        if age.overdue:
+            evidence = f"{age.name}: rotation was due {age.due:%Y-%m-%d}"
+            yield Check("rotation", Verdict.FAIL, evidence, verb)
+        if not age.settled:
+            yield Check("rotation", Verdict.WARN, f"{age.name}: a rotation was cut off", verb)
+        if age.to_reencrypt:
+            evidence = f"{age.name}: {age.to_reencrypt} versions are still to be encrypted anew"
+            yield Check("rotation", Verdict.WARN, evidence, f"{verb} --reencrypt")
+
+
+def _keys_that_are_back(vault: Vault, authority: Authority) -> Iterator[Check]:
+    """What was rotated away is tried again: a version may have been enabled, or a keystore put back."""
+    for family, bound in authority.family_keys.items():
+        probe = opening_probe(vault, family, bound.probes) if bound.settled else None
+        if probe is not None:
+            evidence = f"{probe.uri}: version {probe.version} was rotated away and opens again"
+            yield Check("rotation", Verdict.FAIL, evidence, f"strongroom rotate key {family}")
+    for uri in authority.earlier_signing:
+        if is_enabled(vault, uri):
+            evidence = f"{uri}: was rotated away and still signs, though nothing that it signs is believed"
+            yield Check("rotation", Verdict.WARN, evidence, "disable it in its custody, or rotate again")
 
 
 def _choices(vault: Vault, insecure: list[str]) -> Iterator[Check]:

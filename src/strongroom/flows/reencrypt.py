@@ -25,10 +25,11 @@ from strongroom.flows.vault import (
     signing_signer,
 )
 from strongroom.scan.scan import Source
-from strongroom.trust.authority import Authority, VersionRecord
+from strongroom.trust.authority import VersionRecord
 from strongroom.trust.reseal import Reseal
+from strongroom.trust.rotation import unfinished
 from strongroom.trust.statement import SealStatement
-from strongroom.values import Action, Digest, ModelId, SealedEntry, State
+from strongroom.values import Action, Digest, ModelId, SealedEntry
 
 DATA_KEY_BYTES = 32
 SALT_BYTES = 32
@@ -40,15 +41,6 @@ class Reencrypted:
 
     versions: int
     size_bytes: int
-
-
-def unfinished(authority: Authority, family: str) -> list[ModelId]:
-    """Return the versions of a family that are to be encrypted anew, or are half-way."""
-    return [
-        model
-        for model, known in authority.versions.items()
-        if model.family == family and _is_due(authority, known)
-    ]
 
 
 def reencrypt(vault: Vault, actor: str, family: str, progress: Progress | None = None) -> Reencrypted:
@@ -68,15 +60,6 @@ def reencrypt(vault: Vault, actor: str, family: str, progress: Progress | None =
             size_bytes = _reencrypt_version(vault, actor, model, progress)
             done = Reencrypted(done.versions + 1, done.size_bytes + size_bytes)
     return done
-
-
-def _is_due(authority: Authority, known: VersionRecord) -> bool:
-    if known.state is State.REVOKED:
-        return known.beside is not None and known.beside < known.generation
-    bound = authority.family_keys.get(known.model.family)
-    if known.beside is not None or bound is None or not bound.reencrypt:
-        return known.beside is not None
-    return max(known.log_index, known.sealed_index) < bound.log_index
 
 
 def _reencrypt_version(vault: Vault, actor: str, model: ModelId, progress: Progress | None) -> int:

@@ -19,7 +19,8 @@ from strongroom.values import Action, KeyUri, parse_key_uri
 
 ALGORITHM = "ecdsa-p256"
 """Of OpenSSF model signatures, which have no other that we write."""
-SIGNING_KEYS = "file:sign/"
+TEMPLATE = "file:sign/{number}"
+"""Where the next signing key is kept, unless said otherwise; the home is made with number 1."""
 _FIRST_VERSION = 1
 
 
@@ -35,7 +36,12 @@ class RotatedSigning:
 
 
 def rotate_signing(
-    vault: Vault, actor: str, to: KeyUri | None = None, *, dry_run: bool = False
+    vault: Vault,
+    actor: str,
+    to: KeyUri | None = None,
+    *,
+    template: str = TEMPLATE,
+    dry_run: bool = False,
 ) -> RotatedSigning:
     """Put a new signing key in force and disable the one before it.
 
@@ -44,13 +50,13 @@ def rotate_signing(
 
     Raises:
         DeniedError: the actor is not admin of everything.
-        InvalidError: ``to`` is not given and does not follow from the key in force, or it signed here before.
+        InvalidError: the key to be put in force signed here before.
     """
     with vault.locks.hold(CONTROL_LOCK):
         authority = read_authority(vault)
         # (1) permission, before any custody hears of the request
         decision = require_permission(vault, authority, actor, Action.ROTATE_KEY, "*")
-        uri = parse_key_uri(to) if to is not None else _next(authority)
+        uri = parse_key_uri(to) if to is not None else _next(authority, template)
         if uri in (authority.signing_key, *authority.earlier_signing):
             raise InvalidError(f"{uri}: signed here before; a key that was rotated away never returns")
         if dry_run:
@@ -88,14 +94,8 @@ def is_enabled(vault: Vault, uri: KeyUri) -> bool:
     return True
 
 
-def _next(authority: Authority) -> KeyUri:
-    """The number after those that were used; only the built-in keystore names its keys so."""
-    used = [uri.removeprefix(SIGNING_KEYS) for uri in (authority.signing_key, *authority.earlier_signing)]
-    if not authority.signing_key.startswith(SIGNING_KEYS):
-        raise InvalidError(
-            f"{authority.signing_key}: is not in the keystore", hint="say where the new one is kept: --to URI"
-        )
-    return KeyUri(f"{SIGNING_KEYS}{max(int(text) for text in used if text.isdecimal()) + 1}")
+def _next(authority: Authority, template: str) -> KeyUri:
+    return parse_key_uri(template.format(number=len(authority.earlier_signing) + 2))
 
 
 def _create(vault: Vault, uri: KeyUri) -> PublicKey:

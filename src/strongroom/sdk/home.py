@@ -4,6 +4,7 @@ import os
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import orjson
 from strongroom.adapters.sources.local import LocalSource
 from strongroom.adapters.vulnerabilities.download import download, is_url
 from strongroom.adapters.vulnerabilities.sources import open_source
-from strongroom.errors import DeniedError, InvalidError, shorten
+from strongroom.errors import DeniedError, InvalidError, StrongroomError, shorten
 from strongroom.flows import approve as approving
 from strongroom.flows import audit, identity, inventory, osv, withdraw
 from strongroom.flows import bom as billing
@@ -31,6 +32,7 @@ from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.listing import orphans
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
+from strongroom.flows.rotate_policy import record_overdue
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault, identity_key_in_force, moment, read_authority
 from strongroom.ports import BomFormat, ModelSource, Trials
@@ -47,6 +49,7 @@ from strongroom.trust.grants import Grant
 from strongroom.trust.keyring import TrustRoot
 from strongroom.trust.policy import Decision
 from strongroom.trust.receipt import ReceiptFacts
+from strongroom.trust.rotation import key_ages
 from strongroom.trust.standing import QuarantineRecord
 from strongroom.trust.statement import SealStatement
 from strongroom.values import Action, Digest, ModelId, Role, parse_principal
@@ -498,6 +501,13 @@ class Strongroom:
                 family: f"{owner} is {status}"
                 for family, (owner, status) in orphans(authority, moment(self.vault, authority)).items()
             },
+            "rotation_overdue": {
+                age.name: f"{age.due:%Y-%m-%d}"
+                for age in key_ages(
+                    authority, self.settings.keys.rotation.policy, moment(self.vault, authority)
+                )
+                if age.overdue
+            },
             "identities": sum(1 for one in authority.identities.values() if not one.revoked),
             "serving": [asdict(one) for one in running.find_running(self.home)],
             "insecure_choices": choices,
@@ -506,7 +516,11 @@ class Strongroom:
 
     def doctor(self) -> Sequence[doctoring.Check]:
         """Everything a careful operator would look at."""
-        return doctoring.examine(self._anchored(), self.home, self.settings.insecure_choices())
+        vault, policy = self._anchored(), self.settings.keys.rotation.policy
+        if vault.signers is not None:
+            with suppress(StrongroomError):  # `doctor` names what is wrong with the log
+                record_overdue(vault, self.acting, policy)
+        return doctoring.examine(vault, self.home, self.settings.insecure_choices(), policy)
 
     def _anchored(self) -> Vault:
         """The vault, opened if that needs no question: only a keystore cannot be put there by a stranger."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from strongroom.errors import OutageError, StrongroomError, shorten
 from strongroom.flows.journal import Folding
+from strongroom.flows.rotate_policy import record_overdue
 from strongroom.flows.serving import Served, record_start, record_stop, still_served
 from strongroom.flows.vault import Replayed, Vault, moment, read_authority
 from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
@@ -24,6 +25,7 @@ from strongroom.values import format_time
 
 TICK_S = 0.25
 SNAPSHOT_INTERVAL_S = 1.0
+OVERDUE_INTERVAL_S = 3600.0
 SILENCE_S = 20.0
 """A gateway that says nothing for so long hangs; it sends its statistics far more often."""
 LATE_S = 2.0
@@ -65,6 +67,7 @@ class Supervisor:
         self._announced = False
         self._gateway_failures = 0
         self._next_gateway = self._next_snapshot = 0.0
+        self._next_overdue = 0.0
         self._next_fold = time.monotonic() + self.settings.log.fold_interval_s
         self._number = 0
         self._folding = Folding(self.vault, self.actor)
@@ -130,6 +133,8 @@ class Supervisor:
             now = time.monotonic()
             if now >= self._next_snapshot:
                 self._push_snapshot()
+            if now >= self._next_overdue:
+                self._note_overdue()
             if now >= self._next_fold:
                 self._next_fold = now + self.settings.log.fold_interval_s
                 self._fold()
@@ -285,6 +290,17 @@ class Supervisor:
             return
         self._guarded(lambda gateway: gateway.renew(certificate))
         os.close(certificate)
+
+    def _note_overdue(self) -> None:
+        """A rotation that nobody makes is in the log even where nobody runs `doctor`."""
+        self._next_overdue = time.monotonic() + OVERDUE_INTERVAL_S
+        try:
+            overdue = record_overdue(self.vault, self.actor, self.settings.keys.rotation.policy)
+        except StrongroomError as error:
+            self.notices.event(f"rotation: not recorded as overdue: {error.message}")
+            return
+        for age in overdue:
+            self.notices.event(f"{age.name}: rotation was due {age.due:%Y-%m-%d}")
 
     def _fold(self) -> None:
         try:
