@@ -9,7 +9,7 @@ from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.routed import Custody, RoutedKeys
 from strongroom.adapters.keys.secret_file import read_secret
 from strongroom.errors import DeniedError, InvalidError
-from strongroom.settings import KeySettings, Pkcs11Settings, VaultSettings
+from strongroom.settings import AwsKeySettings, KeySettings, Pkcs11Settings, VaultSettings
 
 Ask = Callable[[str], str]
 """Asks a person for the secret that the text names."""
@@ -22,6 +22,7 @@ def open_custodies(
     openers: dict[str, Callable[[], Custody]] = {
         "file": lambda: keystore,
         "pkcs11": lambda: _open_pkcs11(settings.pkcs11, home, ask),
+        "awskms": lambda: _open_aws(settings.aws, home),
         "vault": lambda: _open_vault(settings.vault, home, ask),
     }
     return RoutedKeys(openers)
@@ -47,6 +48,19 @@ def _open_vault(settings: VaultSettings, home: Path, ask: Ask | None) -> Custody
     wire = Wire("vault", address, deadline_s=settings.deadline_s, ca_bundle=bundle)
     token = secret_from(home, settings.token_file, "token of vault", ask)
     return VaultKeys(wire, token, settings.mount, settings.namespace)
+
+
+def _open_aws(settings: AwsKeySettings, home: Path) -> Custody:
+    with needs_extra("awskms", "aws"):
+        from strongroom.adapters.keys.aws import AwsKeys
+        from strongroom.adapters.keys.aws_calls import KmsCalls
+    calls = KmsCalls(
+        region=settings.region,
+        endpoint=settings.endpoint,
+        ca_bundle=_path(home, settings.ca_bundle),
+        deadline_s=settings.deadline_s,
+    )
+    return AwsKeys(calls, deletion_days=settings.deletion_days)
 
 
 def _path(home: Path, path: str | None) -> Path | None:

@@ -89,9 +89,25 @@ def vault(folder: Path) -> Iterator[Kept]:
         )
 
 
+@contextmanager
+def awskms(folder: Path) -> Iterator[Kept]:
+    provider, secret = services.aws_kms()
+    name = uuid4().hex[:8]
+    yield Kept(
+        provider,
+        f"awskms:{name}/kek-{{}}",
+        f"awskms:{name}/sign-{{}}",
+        where="kms",
+        algorithms=("ecdsa-p256",),
+        stride=19,
+        secrets=(secret,),
+    )
+
+
 CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {
     "memory": memory,
     "file": file,
     "pkcs11": pkcs11,
     "vault": vault,
+    "awskms": awskms,
 }

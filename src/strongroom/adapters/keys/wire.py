@@ -5,7 +5,6 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 import orjson
 import urllib3
 
-from strongroom.errors import InvalidError, OutageError, shorten
+from strongroom.adapters.keys.address import require_address
+from strongroom.errors import InvalidError, OutageError
 
 MAX_ANSWER_BYTES = 4 * 2**20
 MAX_TRIES = 4
@@ -51,7 +51,7 @@ class Wire:
             InvalidError: the address is not https (or http to this machine), or the CA bundle cannot be read.
         """
         self._service = service
-        self._base = _require_address(service, address)
+        self._base = require_address(service, address)
         self._deadline_s = deadline_s
         self._pool = urllib3.PoolManager(
             num_pools=1, maxsize=8, retries=False, ssl_context=_context(service, ca_bundle)
@@ -156,29 +156,6 @@ class Wire:
         if status >= 400:
             return {}
         raise OutageError(f"{self._service}: {self.host} answers with something else than JSON")
-
-
-def _require_address(service: str, address: str) -> str:
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        host, parts = "", urlsplit("")
-    plain = not parts.username and not parts.password and not parts.query and not parts.fragment
-    if not host or not plain or parts.path.strip("/") or not address.isascii() or not address.isprintable():
-        raise InvalidError(
-            f"{service}: {shorten(parts.hostname or 'the address')} is no address such as https://host"
-        )
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_own(host)):
-        raise InvalidError(f"{service}: {shorten(host)} must be asked over https")
-    return address.rstrip("/")
-
-
-def _is_own(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _context(service: str, ca_bundle: Path | None) -> ssl.SSLContext:
