@@ -9,7 +9,20 @@ import orjson
 import typer
 
 from strongroom import __version__
-from strongroom.cli import bom, convert, home, inventory, log, models, people, rotate, scan, serving
+from strongroom.cli import (
+    bom,
+    convert,
+    copies,
+    home,
+    inventory,
+    log,
+    models,
+    people,
+    revoke,
+    rotate,
+    scan,
+    serving,
+)
 from strongroom.cli.desk import printable
 from strongroom.cli.hardening import harden
 from strongroom.errors import StrongroomError
@@ -26,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Keeps a machine-learning model secret, genuine and available from hand-over to answer.",
 )
-for room in (home, scan, convert, models, inventory, bom, people, rotate, serving, log):
+for room in (home, scan, convert, models, inventory, bom, people, revoke, rotate, serving, log, copies):
     room.add_to(app)
 
 

@@ -140,6 +140,8 @@ def restore(
         except RejectedError as error:
             missing.append((holding.name, error.message))
     # (4) the record, and the catalog that follows it
+    if vault.records.head() is None:  # a new catalog: what it never saw, this record tells
+        vault.records.note_head(vault.replayed.size, vault.replayed.frontier.root())
     event = build_event(
         vault,
         moment(vault, authority),

@@ -1,0 +1,131 @@
+"""A home that rises from a backup: its files first, then the ports that open on them, whole or not at all."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from strongroom.adapters.blobs.local import LocalBlobStore
+from strongroom.adapters.homes.local import LocalHomeFiles
+from strongroom.adapters.keys.file import FileKeyProvider
+from strongroom.custodies import Ask
+from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.flows.archive import HEADER, Archive
+from strongroom.flows.backup import KEYSTORE_FILE
+from strongroom.flows.restore import (
+    Restored,
+    Wish,
+    choose_snapshot,
+    read_keystore,
+    restore,
+    restore_files,
+)
+from strongroom.flows.unsealing import Progress
+from strongroom.ports import BlobStore
+from strongroom.settings import read_settings
+from strongroom.trust.backup import MAX_HEADER_BYTES, BackupHeader
+from strongroom.values import parse_principal
+from strongroom.wiring import CATALOG, JOURNALS, LOCKS, open_home
+
+_BESIDE_THE_CATALOG = ("-wal", "-shm", "-journal", "")
+
+
+def open_backup_store(place: str) -> BlobStore:
+    """Return the store that a backup is kept in: a folder of this machine, made if need be.
+
+    Raises:
+        InvalidError: other users may enter the folder.
+    """
+    return LocalBlobStore(Path(place).expanduser().absolute())
+
+
+def restore_home(
+    home: Path,
+    store: BlobStore,
+    passphrase: str,
+    wish: Wish,
+    *,
+    acting: str | None = None,
+    ask: Ask | None = None,
+    progress: Progress | None = None,
+) -> Restored:
+    """Make the home that a backup is of. One that was cut off goes on where it stopped.
+
+    Raises:
+        InvalidError: something is at ``home`` already, or there is no backup.
+        DeniedError: the passphrase is wrong, or ``acting`` may not restore.
+        RejectedError: the backup is not what was signed, or is known to be older than the home was.
+    """
+    if home.exists() and (not home.is_dir() or any(home.iterdir())):
+        raise InvalidError(
+            f"{home}: exists already and is not empty",
+            hint="move it aside first; its log/checkpoint is worth giving: --checkpoint",
+        )
+    text = read_keystore(store)
+    header = BackupHeader.parse(store.read(HEADER, MAX_HEADER_BYTES))
+    draft = home.with_name(f".{home.name}.{header.id}.{wish.sequence or 'newest'}.rising")
+    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _alone(draft):
+        files = LocalHomeFiles(draft)
+        files.put(KEYSTORE_FILE, [text])
+        archive = Archive.open(store, FileKeyProvider.open_file(draft / KEYSTORE_FILE, passphrase))
+        snapshot, index = choose_snapshot(archive, wish.sequence)
+        restore_files(archive, index, files)
+        for folder in (JOURNALS, LOCKS):
+            (draft / folder).mkdir(mode=0o700, exist_ok=True)
+        vault = open_home(draft, passphrase, ask=ask)
+        actor = parse_principal(acting or read_settings(draft).identity or "")
+        restored = restore(vault, actor, archive, snapshot, index, text, wish, progress)
+        if home.exists():
+            home.rmdir()
+        draft.rename(home)
+        _sync(home.parent)
+    return restored
+
+
+def is_catalog_broken(home: Path) -> bool:
+    """Whether the catalog in the home cannot be read at all, or holds rows that nobody here wrote."""
+    try:
+        records = open_home(home).records
+        records.head(), records.versions(), records.identities()
+    except RejectedError as error:
+        if error.message.startswith("catalog"):
+            return True
+        raise
+    return False
+
+
+def set_catalog_aside(home: Path) -> Path:
+    """Move a catalog that cannot be read out of the way; returns where to. Opening makes a new one."""
+    aside = home / f"{CATALOG}.damaged-{token_hex(4)}"
+    try:
+        for suffix in _BESIDE_THE_CATALOG:
+            path = home / f"{CATALOG}{suffix}"
+            if os.path.lexists(path):
+                path.rename(f"{aside}{suffix}")
+        _sync(home)
+    except OSError as error:
+        raise OutageError(f"catalog: cannot be moved aside ({error.strerror})") from None
+    return aside
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise OutageError(f"{folder}: another process is restoring there") from None
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
