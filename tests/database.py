@@ -100,6 +100,14 @@ class Database:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file that the server alone may read."""
+        path = self.folder / name
+        path.write_bytes(data)
+        path.chmod(0o600)
+        if self._user:
+            os.chown(path, self._user["user"], self._user["group"])
+
     def owner(self, database: str = DATABASE) -> Any:
         """A connection of the superuser, each statement its own transaction."""
         import psycopg

@@ -34,7 +34,7 @@ from strongroom.adapters.log.appending import (
     require_leaves,
     sign_empty,
 )
-from strongroom.adapters.postgres.inspection import require_schema, require_untouched
+from strongroom.adapters.postgres.inspection import require_promises, require_schema, require_untouched
 from strongroom.adapters.postgres.locking import lock_for_setup, lock_table
 from strongroom.adapters.postgres.server import Server
 from strongroom.errors import InvalidError, RejectedError
@@ -91,6 +91,7 @@ class PostgresLog:
         self._origin = require_origin(origin)
         self._remembered = remembered
         with server.read(_WHAT) as connection:
+            require_promises(connection, _WHAT)
             has_tables = inspect(connection).has_table(checkpoints.name)
         if not has_tables:
             server.write(_WHAT, self._set_up, lambda *_: False, isolation="READ COMMITTED")

@@ -18,7 +18,7 @@ DEFAULT_SCHEMA = "strongroom"
 MAX_PASSWORD_BYTES = 4096
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,252}[A-Za-z0-9])?")
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 VERIFY = "verify-full"
 INSECURE_ENCRYPT = "insecure-encrypt-only"
@@ -68,7 +68,7 @@ class PostgresAddress:
         user, database = unquote(parts.username or ""), unquote(parts.path.removeprefix("/"))
         if not _NAME.fullmatch(user) or not _NAME.fullmatch(database):
             raise _invalid("needs a user and a database: postgresql://user@host/database")
-        if host and not _HOST.fullmatch(host):
+        if host and not _HOST.fullmatch(host) and not _is_ip(host):
             raise _invalid(f"has a host that is none: {shorten(host)}")
         made = cls(host, port, database, user, **more)
         if not _SCHEMA.fullmatch(made.schema) or made.schema.startswith("pg_"):
@@ -95,8 +95,11 @@ class PostgresAddress:
     def parameters(self) -> dict[str, Any]:
         """What libpq is told of server and TLS. All of it, so that no PG… variable fills a gap."""
         plain = self.is_local and self.tls == VERIFY
+        if not self.host:
+            _require_private(self.socket)
         found: dict[str, Any] = {
             "host": self.host or str(self.socket),
+            "hostaddr": "",
             "port": self.port,
             "dbname": self.database,
             "user": self.user,
@@ -115,9 +118,30 @@ class PostgresAddress:
         return found
 
 
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host  # a zone
+
+
 def _invalid(what: str) -> InvalidError:
     """The URL itself is not repeated: it may hold what somebody took for a good place for a password."""
     return InvalidError(f"postgresql: the URL {what}", hint="postgresql://user@host/database")
+
+
+def _require_private(folder: Path) -> None:
+    """Whoever may write where the socket file lies can put a server of his own there."""
+    try:
+        mode = folder.stat().st_mode
+    except OSError as error:
+        raise OutageError(f"postgresql: {folder} cannot be looked at ({error.strerror})") from None
+    if mode & 0o002:
+        raise InvalidError(
+            f"postgresql: everybody may write to {folder}, where the socket file lies",
+            hint="use another unix_socket_directories, such as /run/postgresql",
+        )
 
 
 def _read_password(path: Path) -> str:

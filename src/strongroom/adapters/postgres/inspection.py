@@ -1,4 +1,4 @@
-"""Notices what somebody put into our tables so that it acts with our hand: triggers, rules, policies, views.
+"""Notices what somebody put into our tables so that it acts with our hand, and servers that keep no promise.
 
 Whoever owns the tables can do all this and can also change the rows; none of it gives a right, since rights
 come from the log, whose records are signed. What is noticed here is a catalog or log that was prepared to
@@ -9,8 +9,15 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, text
 
-from strongroom.errors import RejectedError, shorten
+from strongroom.errors import InvalidError, RejectedError, shorten
 
+MIN_VERSION = 140000
+_PROMISES = {
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "server_encoding": "UTF8",
+}
 _MAX_NAMED = 3
 _QUERY = text("""
 WITH ours AS (
@@ -50,6 +57,24 @@ def require_untouched(connection: Connection, schema: str, tables: Iterable[str]
             f"{what}: holds what we never make: {named}",
             hint="find out who put it there; the catalog is rebuilt from the log, the log from its backup",
         )
+
+
+def require_promises(connection: Connection, what: str) -> None:
+    """Raises InvalidError if the server would call something durable that a loss of power undoes."""
+    version = int(_setting(connection, "server_version_num"))
+    if version < MIN_VERSION:
+        raise InvalidError(f"{what}: PostgreSQL {version // 10000} is too old, 14 or newer is needed")
+    for name, wanted in _PROMISES.items():
+        found = _setting(connection, name)
+        if found != wanted:
+            raise InvalidError(
+                f"{what}: the server has {name} = {shorten(found)}, it must be {wanted}",
+                hint="its owner sets it in postgresql.conf, or when the database is made (encoding)",
+            )
+
+
+def _setting(connection: Connection, name: str) -> str:
+    return str(connection.execute(text("SELECT current_setting(:name)"), {"name": name}).scalar_one())
 
 
 def require_schema(connection: Connection, schema: str) -> None:

@@ -7,6 +7,15 @@ from strongroom.errors import InvalidError, OutageError, RejectedError, Strongro
 _REPEATABLE = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 _LOCK_TIMEOUT = "55P03"
 _NO_PRIVILEGE = "42501"
+_UNPROVEN = ("certificate verify failed", "does not match host name", "does not support SSL")
+_UNWELCOME = (
+    "authentication failed",
+    "no password supplied",
+    "does not exist",
+    "permission denied",
+    "pg_hba",
+)
+"""In what libpq says of a connection that was not made; there is no code for it."""
 _CONSTRAINT, _BAD_VALUE, _NO_SUCH_THING, _CORRUPT = "23", "22", "42", "XX"
 
 
@@ -26,6 +35,8 @@ def sqlstate(error: DBAPIError) -> str:
 def translate(error: DBAPIError, what: str, where: str) -> StrongroomError:
     """Return what to raise. The server's DETAIL is left out: it repeats the values of rows."""
     state, said = sqlstate(error), _said(error)
+    if not state and (refused := _unconnected(str(error.orig), what, where, said)):
+        return refused
     match state[:2]:
         case _ if state == _NO_PRIVILEGE:
             return InvalidError(
@@ -43,6 +54,20 @@ def translate(error: DBAPIError, what: str, where: str) -> StrongroomError:
         case _ if state == _LOCK_TIMEOUT:
             return OutageError(f"{what}: another writer holds it", hint="try again")
     return OutageError(f"{what}: {where} does not answer ({said})", hint="look at the PostgreSQL server")
+
+
+def _unconnected(whole: str, what: str, where: str, said: str) -> StrongroomError | None:
+    if any(sign in whole for sign in _UNPROVEN):
+        return RejectedError(
+            f"{what}: {where} does not prove that it is the server ({said})",
+            hint="look at its certificate and at ca_file in [store.postgres], docs/catalog-and-log.md",
+        )
+    if any(sign in whole for sign in _UNWELCOME):
+        return InvalidError(
+            f"{what}: {where} does not let this role in ({said})",
+            hint="look at the URL and at password_file in [store.postgres]",
+        )
+    return None
 
 
 def _said(error: DBAPIError) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
-from strongroom.adapters.postgres.inspection import require_schema, require_untouched
+from strongroom.adapters.postgres.inspection import require_promises, require_schema, require_untouched
 from strongroom.adapters.postgres.locking import lock_for_setup, lock_table
 from strongroom.adapters.postgres.server import Server
 from strongroom.adapters.records import tables
@@ -30,6 +30,7 @@ class PostgresDatabase:
         self._schema = server.address.schema
         self.where = f"the tables of schema {self._schema}"
         with server.read(_WHAT) as connection:
+            require_promises(connection, _WHAT)
             is_current = read_revision(connection) == tables.REVISION
         if not is_current:
             server.write(_WHAT, self._set_up, lambda *_: False, isolation="READ COMMITTED")
