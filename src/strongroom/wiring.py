@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from strongroom.adapters.blobs.local import LocalBlobStore
 from strongroom.adapters.clock import SystemClock
 from strongroom.adapters.entropy import SystemEntropy
 from strongroom.adapters.host.python import PythonHost
@@ -26,6 +25,7 @@ from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
 from strongroom.ledgers import CATALOG, LOCKS, LOG, open_ledgers
 from strongroom.ports import BlobStore
 from strongroom.settings import FILE_NAME, Settings, read_settings
+from strongroom.stores import open_blobs
 from strongroom.trust.certificates import public_key_of
 from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
 from strongroom.trust.signatures import PublicKey
@@ -134,8 +134,7 @@ def _assemble(
 ) -> Vault:
     marks = LocalMarks(home / MARKS)
     ledgers = open_ledgers(home, root.log_origin, settings.store, marks, _open_bucket)
-    blobs = LocalBlobStore(home / BLOBS)
-    blobs.sweep()
+    blobs, transit = open_blobs(settings.store, home)
     if keys is not None:
         _require_own(root, keys)
     vault = Vault(
@@ -143,6 +142,7 @@ def _assemble(
         clock=SystemClock(),
         entropy=SystemEntropy(),
         blobs=blobs,
+        transit=transit,
         records=ledgers.records,
         log=ledgers.log,
         journals=LocalJournals(home / JOURNALS),

@@ -18,6 +18,7 @@ from strongroom.adapters.blobs.local import LocalBlobStore
 from strongroom.adapters.blobs.memory import MemoryBlobStore
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.ports import BlobStore
+from tests.stores.servers import Server, make_bucket, s3_credentials, s3_store
 
 NAME = "fraud/1.2.0/0.sealed"
 
@@ -34,9 +35,31 @@ def local(root: Path) -> Iterator[LocalBlobStore]:
     store.close()
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(scope="module")
+def s3_opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlobStore]:
+    with s3_credentials():
+        server = Server("tests.stores.s3_server")
+        make_bucket(server.url)
+        yield s3_store(server.url, tmp_path_factory.mktemp("s3") / "spool", "team/home")
+        server.close()
+
+
+@pytest.fixture
+def s3(s3_opened: BlobStore) -> BlobStore:
+    return emptied(s3_opened)
+
+
+def emptied(store: BlobStore) -> BlobStore:
+    for name in list(store.list("")):
+        store.delete(name)
+    return store
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
-    found: BlobStore = request.getfixturevalue("local") if request.param == "local" else MemoryBlobStore()
+    if request.param == "memory":
+        return MemoryBlobStore()
+    found: BlobStore = request.getfixturevalue(request.param)
     return found
 
 

@@ -27,6 +27,7 @@ from strongroom.ports import (
     Signer,
     SignerProvider,
     TlsKeys,
+    Transit,
     Trials,
     Vulnerabilities,
 )
@@ -104,6 +105,8 @@ class Vault:
     packages: InstalledPackages | None = None
     """What this environment has installed; None where nobody looks."""
     vulnerabilities: Vulnerabilities | None = None
+    transit: Transit | None = None
+    """How sealed objects travel to ``blobs``; None where those are on this machine."""
     key_template: str = "file:kek/{family}"
     """Where the key of a family that has none yet is to be kept."""
     marks: Marks | None = None
