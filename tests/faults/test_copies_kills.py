@@ -11,7 +11,7 @@ from tests.faults.home import instants, require_whole, run_and_kill
 
 pytestmark = pytest.mark.slow
 
-BUDGET_S = 25.0
+BUDGET_S = 15.0
 LEAST = 8
 MOST = 60
 
