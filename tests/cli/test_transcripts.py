@@ -1,9 +1,11 @@
 """Each command as a person types it and as a program reads it: output and exit code."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from strongroom.trust.keyring import TrustRoot
 from tests import models
 from tests.cli.press import Outcome, Shell
 
@@ -223,6 +225,9 @@ def test_export_writes_private_files_once(shell: Shell) -> None:
     key = shell.root / "out" / "rita.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_text().startswith("-----BEGIN PRIVATE KEY-----")
+    given, own = (TrustRoot.parse((at / "trust.json").read_bytes()) for at in (shell.root / "out", shell.home))
+    assert replace(given, signing_keys=own.signing_keys) == own
+    assert [one.public for one in given.signing_keys.keys] == [one.public for one in own.signing_keys.keys]
     _failed(shell("identity", "export", "rita", "--to", "out"), 2, "exists already")
 
 

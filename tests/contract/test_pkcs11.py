@@ -1,8 +1,7 @@
 """Keys in a token, beyond the contract: what the token itself refuses, and what happens when it is gone."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Event, Thread
 from typing import Any
 
@@ -16,7 +15,7 @@ from strongroom.adapters.keys.pkcs11_objects import KEK_TEMPLATE, KeyId
 from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError
 from strongroom.trust.signatures import PublicKey
 from strongroom.values import KeyUri
-from tests.contract.tokens import MODULE, TOKENS, Token, new_token
+from tests.contract.tokens import MODULE, Token, new_token, unplugged
 
 FRAUD, SIGN = KeyUri("pkcs11:kek/fraud"), KeyUri("pkcs11:sign/1")
 DATA_KEY, CONTEXT = b"d" * 32, b"fraud@1.0.0 sha256:00"
@@ -41,16 +40,6 @@ def _objects(keys: Pkcs11Keys, label: str) -> list[Any]:
     return list(_at(keys, lambda session: list(session.get_objects({Attribute.LABEL: label}))))
 
 
-@contextmanager
-def _unplugged() -> Iterator[None]:
-    away = TOKENS.with_name("away")
-    TOKENS.rename(away)
-    try:
-        yield
-    finally:
-        away.rename(TOKENS)
-
-
 def test_a_token_that_is_gone_is_an_outage_and_no_missing_key(keys: Pkcs11Keys, token: Token) -> None:
     keys.create(FRAUD)
     wrapped = keys.wrap(FRAUD, DATA_KEY, CONTEXT)
@@ -68,7 +57,7 @@ def test_a_token_that_is_gone_is_an_outage_and_no_missing_key(keys: Pkcs11Keys, 
         lambda: keys.create_signer(KeyUri("pkcs11:sign/2"), "ecdsa-p256"),
         lambda: signer.sign(b"message"),
     ]
-    with _unplugged():
+    with unplugged():
         for call in calls:
             with pytest.raises(OutageError, match=f"pkcs11: token {token.label}"):
                 call()

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,3 +43,14 @@ def new_token() -> Token:
         [*command, "--pin", token.pin, "--so-pin", token.pin[::-1]], check=True, capture_output=True
     )
     return token
+
+
+@contextmanager
+def unplugged() -> Iterator[None]:
+    """All tokens are gone while the block runs, also for processes that have them open."""
+    away = TOKENS.with_name("away")
+    TOKENS.rename(away)
+    try:
+        yield
+    finally:
+        away.rename(TOKENS)

@@ -62,7 +62,10 @@ class Desk:
     def open(self) -> Strongroom:
         given = self.passphrase_fd is not None or self.passphrase_file or _passphrase_file_of_environment()
         return Strongroom(
-            self.home, acting=self.identity, passphrase=self.passphrase() if given else self.passphrase
+            self.home,
+            acting=self.identity,
+            passphrase=self.passphrase() if given else self.passphrase,
+            ask=_ask if sys.stdin.isatty() else None,
         )
 
     def passphrase(self) -> str:
@@ -199,6 +202,10 @@ def _encodable(value: Any) -> Any:
             return [_encodable(item) for item in value]
         case _:
             return value
+
+
+def _ask(secret: str) -> str:
+    return getpass(f"{secret[:1].upper()}{secret[1:]}: ")
 
 
 def _passphrase_file_of_environment() -> Path | None:

@@ -103,7 +103,7 @@ def list_identities(desk: Desk) -> None:
 def export(
     desk: Desk,
     name: Name,
-    to: Annotated[Path, typer.Option(help="Folder for NAME.pem, NAME.key and ca.pem.")],
+    to: Annotated[Path, typer.Option(help="Folder for NAME.pem, NAME.key, ca.pem and trust.json.")],
 ) -> None:
     """Write certificate and key as PEM files for stock clients such as curl."""
     paths = [str(path) for path in desk.open().export_identity(name, to)]

@@ -5,7 +5,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -66,17 +66,24 @@ class Strongroom:
     """A home and who acts in it. The keystore is opened when a verb first needs it.
 
     ``home``: default ``$STRONGROOM_HOME`` or ``~/.strongroom``. ``acting``: an identity of that home; default
-    the one in its settings. ``passphrase``: of the keystore, or a function that asks for it.
+    the one in its settings. ``passphrase``: of the keystore, or a function that asks for it. ``ask``: asks for
+    a secret of another custody that no file holds, such as the PIN of a token; it is given the secret's name.
     """
 
     def __init__(
-        self, home: str | Path | None = None, *, acting: str | None = None, passphrase: Passphrase = None
+        self,
+        home: str | Path | None = None,
+        *,
+        acting: str | None = None,
+        passphrase: Passphrase = None,
+        ask: Callable[[str], str] | None = None,
     ) -> None:
         """Raises InvalidError if there is no home, or its settings are wrong."""
         self.home = find_home(Path(home) if home is not None else None)
         self.settings: Settings = read_settings(self.home)
         self.acting = parse_principal(acting or self.settings.identity or "")
         self._passphrase = passphrase
+        self._ask = ask
         self._locked: Vault | None = None
         self._unlocked: Vault | None = None
 
@@ -116,7 +123,7 @@ class Strongroom:
                 raise DeniedError(
                     "keystore: needs its passphrase", hint="use --passphrase-file or --passphrase-fd"
                 )
-            self._unlocked = open_home(self.home, secret)
+            self._unlocked = open_home(self.home, secret, ask=self._ask)
         return self._unlocked
 
     # -- models ----------------------------------------------------------------------------------------
@@ -373,13 +380,14 @@ class Strongroom:
     def export_identity(self, name: str, folder: str | Path) -> Sequence[Path]:
         """Write certificate, key and CA of ``name`` as PEM files for stock clients; returns their paths.
 
-        The key file is readable by this user only and unencrypted: it is as good as the identity itself.
+        ``trust.json`` beside them checks receipts and bills of materials where there is no home. The key file
+        is readable by this user only and unencrypted: it is as good as the identity itself.
 
         Raises:
             InvalidError: no such identity, or one of the files exists.
         """
         target = Path(folder)
-        paths = [target / f"{name}.pem", target / f"{name}.key", target / CA_CERTIFICATE]
+        paths = [target / f"{name}.pem", target / f"{name}.key", target / CA_CERTIFICATE, target / TRUST_ROOT]
         for path in paths:
             if path.exists():
                 raise InvalidError(f"{path}: exists already", hint="choose another folder")
@@ -389,7 +397,10 @@ class Strongroom:
         except OSError as error:
             raise InvalidError(f"{target}: {(error.strerror or 'cannot be made').lower()}") from None
         given = identity.export_identity(self.unlock(), self.acting, name)
-        for path, content in zip(paths, (given.certificate_pem, given.key_pem, given.ca_pem), strict=True):
+        keys = read_authority(self.vault).key_history
+        root = replace(self.vault.trust_root, signing_keys=keys).to_bytes()
+        contents = (given.certificate_pem, given.key_pem, given.ca_pem, root)
+        for path, content in zip(paths, contents, strict=True):
             _write_private(path, content)
         return paths
 
