@@ -225,7 +225,8 @@ def test_export_writes_private_files_once(shell: Shell) -> None:
     key = shell.root / "out" / "rita.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_text().startswith("-----BEGIN PRIVATE KEY-----")
-    given, own = (TrustRoot.parse((at / "trust.json").read_bytes()) for at in (shell.root / "out", shell.home))
+    folders = (shell.root / "out", shell.home)
+    given, own = (TrustRoot.parse((folder / "trust.json").read_bytes()) for folder in folders)
     assert replace(given, signing_keys=own.signing_keys) == own
     assert [one.public for one in given.signing_keys.keys] == [one.public for one in own.signing_keys.keys]
     _failed(shell("identity", "export", "rita", "--to", "out"), 2, "exists already")

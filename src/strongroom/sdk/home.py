@@ -66,8 +66,8 @@ class Strongroom:
     """A home and who acts in it. The keystore is opened when a verb first needs it.
 
     ``home``: default ``$STRONGROOM_HOME`` or ``~/.strongroom``. ``acting``: an identity of that home; default
-    the one in its settings. ``passphrase``: of the keystore, or a function that asks for it. ``ask``: asks for
-    a secret of another custody that no file holds, such as the PIN of a token; it is given the secret's name.
+    the one in its settings. ``passphrase``: of the keystore, or a function that asks for it. ``ask``: asks
+    for a secret of another custody that no file holds, such as the PIN of a token, by that name.
     """
 
     def __init__(
