@@ -299,6 +299,20 @@ class RevocationSettings(_Section):
     """A host that cannot get a younger list stops serving; it is issued anew after a third of this."""
 
 
+class SourceSettings(_Section):
+    """Places that `publish` fetches from; a secret is in a file of its own, the first line of it."""
+
+    hf_endpoint: str = "https://huggingface.co"
+    hf_token_file: str | None = None
+    """Else ``$HF_TOKEN``, else the file that ``$HF_TOKEN_PATH`` names."""
+    git_token_files: dict[str, str] = {}
+    """By host name, with its port if it is not 443; sent to that host only."""
+    docker_config: str | None = None
+    """Else ``$DOCKER_CONFIG/config.json``, else ``~/.docker/config.json``."""
+    ca_bundle: str | None = None
+    """PEM file of the authorities to believe instead of the system's."""
+
+
 class Settings(_Section):
     """All sections; every field has a safe default, so an empty file is a good one."""
 
@@ -309,6 +323,7 @@ class Settings(_Section):
     sandbox: SandboxSettings = SandboxSettings()
     identities: IdentitySettings = IdentitySettings()
     store: StoreSettings = StoreSettings()
+    sources: SourceSettings = SourceSettings()
     revocation: RevocationSettings = RevocationSettings()
     keys: KeySettings = KeySettings()
 

@@ -33,7 +33,9 @@ def add_to(app: typer.Typer) -> None:
 
 def publish(
     desk: Desk,
-    path: Annotated[Path, typer.Argument(help="Model file, or a folder with all its files.")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Model file, a folder with all its files, or an address.")
+    ],
     model: Annotated[str, typer.Option("--as", help="family@version it is published as.")],
     owner: Annotated[str, typer.Option(help="Person or team that answers for it.")],
     schema: Annotated[
@@ -47,6 +49,10 @@ def publish(
         typer.Option(
             "--allow-older", "--allow-rollback", help="Permit a version below the highest published."
         ),
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Only such files of an address: '*.onnx'; may be repeated."),
+    ] = None,
     ] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Turn it into ONNX first, in a sandbox; see docs/convert.md.")
@@ -62,13 +68,14 @@ def publish(
         raise InvalidError("publish: --convert makes a record of its own, so --conversion says nothing")
     room = desk.open()
     room.unlock()
-    with desk.progress(f"sealing {model}", _size_of(path)) as progress:
+    with desk.progress(f"sealing {model}", _size_of(Path(path))) as progress:
         made = room.publish(
             path,
             model,
             owner=owner,
             schema=chosen,
             dependencies=dependencies,
+            only=tuple(only or ()),
             allow_older=allow_older,
             convert=convert,
             conversion=conversion,
@@ -189,10 +196,17 @@ def _lines_of(shown: dict[str, Any]) -> list[str]:
         for one in shown["approvals"]
     ]
     lines += [f"{name:13} {shown[name]}" for name in ("format", "digest", "statement", "log_index")]
+    if shown.get("provenance"):
+        lines.append(f"{'from':13} {_place_of(shown['provenance'])}")
     lines += [
         f"{'file':13} {one['path']}  {one['size_bytes']} bytes  {one['sha256']}" for one in shown["files"]
     ]
     for kind in ("inputs", "outputs"):
+def _place_of(provenance: dict[str, Any]) -> str:
+    path = f"#{provenance['path']}" if provenance["path"] else ""
+    return f"{provenance['kind']} {provenance['repository']}@{provenance['revision']}{path}"
+
+
         for tensor in (shown["schema"] or {}).get(kind, []):
             lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
     conversion = (shown.get("inspection") or {}).get("conversion")

@@ -92,4 +92,5 @@ def shown_to_json(shown: Shown) -> dict[str, Any]:
         "schema": statement.schema,
         "inspection": statement.inspection,
         "dependencies": statement.dependencies,
+        "provenance": statement.provenance.to_json() if statement.provenance else None,
     }

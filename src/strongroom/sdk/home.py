@@ -12,7 +12,8 @@ from typing import Any, Self, TypeVar
 
 import orjson
 
-from strongroom.adapters.sources.local import LocalSource
+from strongroom.adapters.sources.address import is_address
+from strongroom.adapters.sources.pinned import PinnedSource
 from strongroom.adapters.vulnerabilities.download import download, is_url
 from strongroom.adapters.vulnerabilities.sources import open_source
 from strongroom.errors import DeniedError, InvalidError, StrongroomError, shorten
@@ -44,6 +45,7 @@ from strongroom.scan.scan import Match
 from strongroom.sdk import converting, running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
 from strongroom.settings import Settings, find_home, read_settings
+from strongroom.sdk.fetching import open_source as open_offered
 from strongroom.trust.authority import GrantRecord, Identity
 from strongroom.trust.grants import Grant
 from strongroom.trust.keyring import TrustRoot
@@ -138,13 +140,16 @@ class Strongroom:
         dependencies: dict[str, Any] | str | Path | None = None,
         allow_older: bool = False,
         convert: bool = False,
+        only: Sequence[str] = (),
         conversion: str | Path | None = None,
         progress: Progress | None = None,
         dry_run: bool = False,
     ) -> publishing.Published:
-        """Seal, inspect, sign and catalogue a file or folder; see `flows.publish`.
+        """Seal, inspect, sign and catalogue a file, a folder, or what an address pins; see `flows.publish`.
 
         ``dependencies``: names and versions, or a lockfile (docs/bom.md). ``convert``: it is an original,
+        ``path``: also ``git+https:…``, ``git:folder@commit``, ``hf:…`` or ``oci:…`` (docs/provenance.md),
+        of which ``only`` files that one of these patterns fits are taken.
         converted first without writing anything. ``conversion``: the record of an earlier conversion.
         """
         vault = self.unlock()
@@ -152,10 +157,15 @@ class Strongroom:
         evidence = read_file(Path(conversion), MAX_RECORD_FILE_BYTES) if conversion is not None else None
         source: ModelSource
         if convert:
+        provenance, promised = None, {}
+        if convert and is_address(str(path)):
+            raise InvalidError("publish: what is converted is a file of this machine")
             made = self.convert(path, model, dry_run=dry_run)
             evidence, source = made.evidence, converting.to_source(made)
         else:
-            source = LocalSource(Path(path))
+            source = opened = open_offered(path, only, self.settings.sources, self.home)
+            if isinstance(opened, PinnedSource):
+                provenance, promised = opened.provenance, opened.promised
         try:
             offer = publishing.Offer(
                 ModelId.parse(model),
@@ -167,6 +177,8 @@ class Strongroom:
                 allow_older,
                 conversion=evidence,
             )
+                provenance=provenance,
+                promised=promised,
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
             source.close()

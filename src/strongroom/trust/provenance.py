@@ -19,9 +19,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 _REVISION = {GIT: _COMMIT, HUGGING_FACE: _COMMIT, OCI: _DIGEST}
 _FACTS = {
-    GIT: frozenset(
-        {"commit_sha256", "commit_signature", "lfs_files", "tag", "tag_name", "tag_sha256", "tag_signature"}
-    ),
+    GIT: frozenset({"commit_sha256", "lfs_files"}),
     HUGGING_FACE: frozenset({"lfs_files"}),
     OCI: frozenset({"artifact_type"}),
 }
