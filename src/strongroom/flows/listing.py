@@ -152,7 +152,7 @@ def _published(authority: Authority, one: Listed, places: tuple[str, ...], now: 
     record = one.record
     return Item(
         record.model,
-        record.state.value,
+        record.state.value if record.held is None else State.QUARANTINED.value,
         record.owner,
         authority.owner_status(record.owner, now),
         record.published_at,

@@ -24,6 +24,7 @@ from strongroom.trust.fold_checks import (
     require_signed,
     require_solo,
 )
+from strongroom.trust.fold_holds import hold, lift
 from strongroom.trust.fold_inventory import own, register, unregister
 from strongroom.trust.fold_keys import bind_key, revoke_key, rotate_key
 from strongroom.trust.fold_reseal import note_overdue, reseal
@@ -305,6 +306,8 @@ STEPS: Mapping[str, Step] = {
     "register": register,
     "unregister": unregister,
     "approve": _approve,
+    "hold": hold,
+    "lift": lift,
     "retire": _retire,
     "revoke": _revoke,
     "revoke-model": revoke_model,

@@ -120,6 +120,16 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why a version is not released: something of its stored copy is not as it was signed."""
+
+    object: str
+    what: str
+    since: datetime
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRecord:
     """One published version: what was published by whom, and what became of it."""
 
@@ -141,6 +151,8 @@ class VersionRecord:
     """Number of the record that put this generation in force."""
     beside: int | None = None
     """The generation that is being made or removed: its files may stand beside those in force."""
+    held: Hold | None = None
+    """Set while the stored copy is known to be altered: quarantined, whatever its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +400,11 @@ class Standing:
             raise RejectedError(f"{model}: is revoked")
         if (version.manifest, version.statement) != (manifest, statement):
             raise RejectedError(f"{model}: differs from what was published")
+        if version.held is not None:
+            raise RejectedError(
+                f"{model}: is quarantined: {version.held.what}",
+                hint="put it right, and it is let go: strongroom recover --backup FOLDER",
+            )
         if version.state is not State.APPROVED or not version.approvals:
             raise DeniedError(
                 f"{model}: is {version.state}, not approved",
