@@ -22,7 +22,7 @@ demo: $(READY) ## theft, tampering and forgery against a real deployment, before
 test: $(READY) lint ## everything: lint, all tests with fault injection and torture, coverage gate
 	@$(BIN)/python scripts/run_tests.py
 
-test-extras: $(EXTRAS_READY) ## conversion of PyTorch and Keras models; torch is too large for .venv
+test-extras: $(EXTRAS_READY) ## conversion of PyTorch, Keras and TensorFlow Lite models; torch is too large for .venv
 	@.venv-extras/bin/python -m pytest -m "slow or not slow" tests/extras
 
 check: $(READY) lint ## lint, core and contracts, in under 90 s
@@ -68,7 +68,7 @@ $(READY): requirements.lock pyproject.toml scripts/make_environment
 
 $(EXTRAS_READY): requirements.lock pyproject.toml scripts/make_environment
 	@PYTHON="$(PYTHON)" scripts/make_environment .venv-extras requirements.lock
-	@.venv-extras/bin/python -m pip install --quiet torch==2.13.0 onnxscript==0.7.2 keras==3.15.1 h5py==3.16.0
+	@.venv-extras/bin/python -m pip install --quiet torch==2.13.0 onnxscript==0.7.2 keras==3.15.1 h5py==3.16.0 ai-edge-litert==2.3.0
 	@.venv-extras/bin/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 

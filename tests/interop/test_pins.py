@@ -10,7 +10,7 @@ import pytest
 _ROOT = Path(__file__).resolve().parents[2]
 _PIN = re.compile(r"([a-z0-9-]+)==([a-z0-9.+]+)( ; [a-z0-9_ =!<>.()'A-Z]+)? \\")
 _HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
-_UNLOCKED = frozenset({"convert-torch", "convert-keras"})
+_UNLOCKED = frozenset({"convert-torch", "convert-keras", "convert-tflite"})
 """PyTorch's builds for processors and for CUDA share a version but no hash (Makefile, `test-extras`)."""
 
 

@@ -40,12 +40,15 @@ TORCH = "torch"
 """PyTorch and its exporters, which want twice the memory and time to import."""
 KERAS = "keras"
 """Keras, which computes with torch here."""
+TFLITE = "tflite"
+"""LiteRT, which asks the original, and torch, which rebuilds it."""
 _SETS: dict[str, tuple[str, ...]] = {
     CLASSICAL: ("numpy", "sklearn", "skl2onnx", "onnx", "onnxruntime", "joblib"),
     TORCH: ("numpy", "onnx", "onnxruntime", "torch", "onnxscript"),
-    KERAS: ("numpy", "onnx", "onnxruntime", "torch", "h5py", "keras"),
+    KERAS: ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "h5py", "keras"),
+    TFLITE: ("numpy", "onnx", "onnxruntime", "torch", "onnxscript", "ai_edge_litert"),
 }
-_EXTRAS = {CLASSICAL: "convert", TORCH: "convert-torch", KERAS: "convert-keras"}
+_EXTRAS = {CLASSICAL: "convert", TORCH: "convert-torch", KERAS: "convert-keras", TFLITE: "convert-tflite"}
 
 
 def set_environment() -> None:

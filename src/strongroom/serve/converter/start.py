@@ -23,6 +23,7 @@ _CONVERSIONS = {
     libraries.CLASSICAL: "strongroom.serve.converter.conversion",
     libraries.TORCH: "strongroom.serve.converter.torch_conversion",
     libraries.KERAS: "strongroom.serve.converter.keras_conversion",
+    libraries.TFLITE: "strongroom.serve.converter.tflite_conversion",
 }
 
 

@@ -1,7 +1,7 @@
 """What all models that take tensors share: reference inputs, comparing, names in the result, what is told."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ OPSET = 18
 MAX_DRAWN_ELEMENTS = 2**21
 """Of all reference inputs that are made up: large inputs come in fewer rows."""
 MIN_ROWS = 2
+MAX_BATCHES = 8
+"""Of a model that takes a fixed number of rows, and is asked so many times."""
 BELOW = 8
 """Whole numbers are drawn under it where the original does not say more."""
 HINT = "give rows that it does take with --inputs rows.npz"
@@ -63,7 +65,9 @@ def draw(slots: Sequence[Slot], wish: Wish, fixed_rows: int | None) -> dict[str,
             )
         shapes.append(tuple(known) if len(known) == len(slot.shape) else (wish.features or 1,))
     a_row = sum(_elements(shape) for shape in shapes)
-    rows = fixed_rows or max(MIN_ROWS, min(wish.rows, MAX_DRAWN_ELEMENTS // max(1, a_row)))
+    rows = max(MIN_ROWS, min(wish.rows, MAX_DRAWN_ELEMENTS // max(1, a_row)))
+    if fixed_rows:
+        rows = fixed_rows * max(1, min(MAX_BATCHES, rows // fixed_rows))
     random = np.random.default_rng(wish.seed)
     return {slot.name: _draw(slot, (rows, *shape), random) for slot, shape in zip(slots, shapes, strict=True)}
 
@@ -99,7 +103,7 @@ def parse_given(slots: Sequence[Slot], given: bytes, fixed_rows: int | None) -> 
         wrong = [
             one for one, other in zip(taken.shape[1:], slot.shape, strict=True) if other not in (None, one)
         ]
-        if wrong or (fixed_rows or len(taken)) != len(taken):
+        if wrong or len(taken) % (fixed_rows or 1):
             raise InvalidError(
                 f"inputs: {slot.name[:60]} has shape {list(taken.shape)}, not that of the input"
             )
@@ -109,7 +113,28 @@ def parse_given(slots: Sequence[Slot], given: bytes, fixed_rows: int | None) -> 
     return found
 
 
-def measure(proto: Any, inputs: Mapping[str, Array], expected: Sequence[Array], wish: Wish) -> Difference:
+def in_batches(
+    ask: Callable[[dict[str, Array]], list[Array]], inputs: Mapping[str, Array], fixed_rows: int | None
+) -> list[Array]:
+    """Return the answers to all rows, asked as many at once as the model takes."""
+    rows = len(next(iter(inputs.values())))
+    size = fixed_rows or rows
+    answers = [
+        ask({name: array[start : start + size] for name, array in inputs.items()})
+        for start in range(0, rows, size)
+    ]
+    if len(answers) == 1:
+        return answers[0]
+    return [np.concatenate([np.atleast_1d(part) for part in parts]) for parts in zip(*answers, strict=True)]
+
+
+def measure(
+    proto: Any,
+    inputs: Mapping[str, Array],
+    expected: Sequence[Array],
+    wish: Wish,
+    fixed_rows: int | None = None,
+) -> Difference:
     """Return how far the converted model's answers are from the original's, as they will be served.
 
     Raises:
@@ -118,7 +143,11 @@ def measure(proto: Any, inputs: Mapping[str, Array], expected: Sequence[Array], 
     names = [value.name for value in proto.graph.input]
     if len(names) != len(inputs):
         raise InvalidError(f"converted: takes {len(names)} inputs, {len(inputs)} were given")
-    answers = list(run_onnx(proto, dict(zip(names, inputs.values(), strict=True))).values())
+
+    def ask(batch: dict[str, Array]) -> list[Array]:
+        return list(run_onnx(proto, dict(zip(names, batch.values(), strict=True))).values())
+
+    answers = in_batches(ask, inputs, fixed_rows)
     if [(array.shape, array.dtype.kind) for array in answers] != [
         (array.shape, array.dtype.kind) for array in expected
     ]:

@@ -30,6 +30,7 @@ class Loaded:
     """A module that can be asked, and what is exported in its place."""
 
     model: Any
+    """Called with a tensor for each input."""
     exported: Any
     original: Original
     by_shapes: bool = False
@@ -60,9 +61,10 @@ def keep_sources(packages: Sequence[str]) -> None:
 
 def convert_loaded(loaded: Loaded, inputs: Mapping[str, Array], wish: Wish) -> tuple[bytes, dict[str, Any]]:
     """Ask, export, ask the export, compare. Raises as `conversion.convert` does."""
-    expected = _ask(loaded, inputs)
+    fixed = loaded.original.fixed_rows
+    expected = tensors.in_batches(lambda batch: _ask(loaded, batch), inputs, fixed)
     proto = _export(loaded, inputs)
-    difference = tensors.measure(proto, inputs, expected, wish)
+    difference = tensors.measure(proto, inputs, expected, wish, fixed)
     return tensors.finish(loaded.original, proto, inputs, difference, wish)
 
 

@@ -20,11 +20,12 @@ from strongroom.serve.supervisor.child import SEND_TIMEOUT_S, Child
 from strongroom.serve.worker.layers import require_layers
 
 MODULE = "strongroom.serve.converter"
-CLASSICAL, TORCH, KERAS = "classical", "torch", "keras"
+CLASSICAL, TORCH, KERAS, TFLITE = "classical", "torch", "keras", "tflite"
 """Sets of libraries, as `serve.converter.libraries` calls them."""
 _SETS = {
     **dict.fromkeys((Format.TORCH, Format.TORCHSCRIPT, Format.EXPORTED_PROGRAM), TORCH),
     **dict.fromkeys((Format.KERAS, Format.HDF5), KERAS),
+    Format.TFLITE: TFLITE,
 }
 START_TIMEOUT_S = 300.0
 """Importing every library that a conversion may need."""
