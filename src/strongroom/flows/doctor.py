@@ -120,6 +120,16 @@ def _store(vault: Vault) -> Iterator[Check]:
         yield Check("store", Verdict.FAIL, what, "find out who did it; put back what was published")
     known = {layout.prefix(model) for model in authority.versions}
     known |= {layout.quarantine_prefix(kept.model, kept.ticket) for kept in authority.quarantined.values()}
+    known |= {layout.REVOCATIONS, layout.CRL}
+    for concern in vault.blobs.concerns():
+        yield Check("bucket", Verdict.WARN, f"insecure: {concern}", "see docs/stores.md")
+    if vault.transit is not None and (waiting := len(list(vault.transit.spool.list("")))):
+        yield Check(
+            "spool",
+            Verdict.WARN,
+            f"{waiting} files of publishes that were cut off wait to be sent",
+            "publish the same files again, or remove the home's folder spool",
+        )
     strangers = [name for name in vault.blobs.list("") if "/".join(name.split("/")[:2]) not in known]
     if strangers:
         yield Check(

@@ -24,6 +24,7 @@ from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.convert import require_conversion
 from strongroom.flows.dependencies import declare
+from strongroom.flows.drafts import Draft, drop_draft, drop_published, find_draft, keep_draft, send_draft
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.quarantine import Refused, keep
 from strongroom.flows.unsealing import Progress, readable, unseal_entries
@@ -39,7 +40,7 @@ from strongroom.flows.vault import (
     signing_signer,
 )
 from strongroom.guard.schema import Schema
-from strongroom.ports import ModelSource, Trial
+from strongroom.ports import BlobStore, ModelSource, Trial
 from strongroom.scan.place import Place
 from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.scan import Match
@@ -152,11 +153,9 @@ def publish(
         authority = read_authority(vault)
         _require_new(authority, offer)
         authority.require_owner(offer.model, offer.owner, moment(vault, authority))
-        _sweep(vault, offer.model)
         try:
             # (2) one pass over the source: hash, encrypt, write
-            data_key = vault.entropy.bytes(DATA_KEY_BYTES)
-            sealed = _seal_all(vault, offer, data_key, progress)
+            data_key, sealed = _hand_over(vault, offer, decision.rule, progress, dry_run=dry_run)
             _require_promised(read_authority(vault), offer, sealed)
             if offer.expected not in (None, _manifest(sealed).digest):
                 raise RejectedError(f"{offer.model}: is not what was kept in quarantine")
@@ -169,8 +168,10 @@ def publish(
             # (4) signature, statement and wrapped key beside the objects
             signed = _sign(vault, offer, sealed, judged, data_key, decision.rule)
         except StrongroomError as error:
-            with suppress(StrongroomError):
-                _sweep(vault, offer.model)
+            # What is on its way to a store that fell silent is gone on with by the next publish.
+            if vault.transit is None or not isinstance(error, OutageError):
+                with suppress(StrongroomError):
+                    _sweep(vault, offer.model)
             _record_refusal(vault, offer, error)
             raise
 
@@ -215,14 +216,43 @@ def _require_promised(authority: Authority, offer: Offer, sealed: Sequence[Seale
         )
 
 
-def _sweep(vault: Vault, model: ModelId) -> None:
+def _sweep(vault: Vault, model: ModelId, keep: Sequence[SealedEntry] = ()) -> None:
     """Remove what a publish of this never-published version left when it was cut off."""
     for name in list(vault.blobs.list(layout.prefix(model))):
-        vault.blobs.delete(name)
+        if name not in kept:
+            vault.blobs.delete(name)
+    if vault.transit is not None and not keep:
+        drop_draft(vault.transit, model)
 
 
+def _hand_over(
+    vault: Vault, offer: Offer, rule: str, progress: Progress | None, *, dry_run: bool
+) -> tuple[bytes, tuple[SealedEntry, ...]]:
+    """Return the data key and what lies sealed under it in the store, all that was left of before removed.
+
+    Where the store is elsewhere, what a publish of the same files sealed before it was cut off goes on.
+    """
+    transit = vault.transit
+    if transit is None:
+        _sweep(vault, offer.model)
+        data_key = vault.entropy.bytes(DATA_KEY_BYTES)
+        return data_key, _seal_all(vault, vault.blobs, offer, data_key, progress)
+    drop_published(vault, transit)
+    draft = find_draft(vault, transit, offer.model, offer.source)
+    if draft is None:
+        _sweep(vault, offer.model)
+        data_key = vault.entropy.bytes(DATA_KEY_BYTES)
+        draft = Draft(_seal_all(vault, transit.spool, offer, data_key, progress), data_key)
+        if not dry_run:
+            keep_draft(vault, transit, offer.model, draft, offer.publisher, rule)
+    _sweep(vault, offer.model, keep=draft.entries)
+    send_draft(vault, transit, draft.entries)
+    return draft.data_key, draft.entries
+
+
+    kept = {entry.object for entry in keep}
 def _seal_all(
-    vault: Vault, offer: Offer, data_key: bytes, progress: Progress | None
+    vault: Vault, store: BlobStore, offer: Offer, data_key: bytes, progress: Progress | None
 ) -> tuple[SealedEntry, ...]:
     files = offer.source.files
     if sum(file.size for file in files) > MAX_MODEL_BYTES:
@@ -230,7 +260,7 @@ def _seal_all(
     sealed = []
     for index, file in enumerate(files):
         name = layout.object_name(offer.model, index)
-        writer = vault.blobs.create(name, file.size)
+        writer = store.create(name, file.size)
         try:
             entry = seal(
                 file.read_into,
@@ -492,6 +522,9 @@ def _commit(
 
 
 def _record_refusal(vault: Vault, offer: Offer, error: StrongroomError) -> None:
+    if vault.transit is not None:
+        with suppress(OutageError):  # it is published; the next publish removes it
+            drop_draft(vault.transit, offer.model)
     """A refused model is an event too; an outage while saying so must not hide the refusal itself."""
     verdict = "reject" if isinstance(error, RejectedError) else error.family
     with suppress(OutageError):

@@ -3,7 +3,6 @@
 Nothing in quarantine is a version: it cannot be approved, released or served, and its name stays free.
 """
 
-import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.protobuf import ReadAt
 from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
+from strongroom.flows.entries import entry_from_json, entry_to_json
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.unsealing import opened, readable, unwrap_data_key
 from strongroom.flows.vault import (
@@ -124,7 +124,7 @@ def _store(vault: Vault, refused: Refused, ticket: str, data_key: bytes) -> byte
             "owner": refused.owner,
             "publisher": refused.publisher,
             "manifest": str(refused.manifest),
-            "entries": [_entry_to_json(entry) for entry in entries],
+            "entries": [entry_to_json(entry) for entry in entries],
             "report": report_to_json(refused.report),
             **({} if refused.provenance is None else {"provenance": refused.provenance.to_json()}),
         }
@@ -176,7 +176,7 @@ def read_kept(vault: Vault, kept: QuarantineRecord) -> Kept:
         raise RejectedError(f"quarantine {kept.ticket}: its report is not the one that was recorded")
     # Its digest stands in the log, so the signature is for those who have the file without the log.
     value = canonical.decode(dsse.Envelope.parse(data).payload)
-    entries = tuple(_entry_from_json(each) for each in value["entries"])
+    entries = tuple(entry_from_json(each) for each in value["entries"])
     origin = Provenance.from_json(value["provenance"]) if "provenance" in value else None
     return Kept(kept, value["owner"], entries, value["report"], origin)
 
@@ -241,25 +241,3 @@ def _copy(vault: Vault, model: ModelId, ticket: str, entry: SealedEntry) -> Seal
         finally:
             writer.discard()
     return replace(entry, object=target)
-
-
-def _entry_to_json(entry: SealedEntry) -> dict[str, Any]:
-    return {
-        "path": entry.path,
-        "size_bytes": entry.size_bytes,
-        "sha256": entry.sha256.hex,
-        "object": entry.object,
-        "commitment": base64.b64encode(entry.commitment).decode(),
-        "root": base64.b64encode(entry.root).decode(),
-    }
-
-
-def _entry_from_json(value: dict[str, Any]) -> SealedEntry:
-    return SealedEntry(
-        value["path"],
-        value["size_bytes"],
-        Digest(bytes.fromhex(value["sha256"])),
-        value["object"],
-        base64.b64decode(value["commitment"]),
-        base64.b64decode(value["root"]),
-    )
