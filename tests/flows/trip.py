@@ -35,14 +35,14 @@ _WRITES = {
     "locks": {"hold"},
     "memory": {"allocate"},
     "buffer": {"write_at", "seal"},
-    "keys": {"create", "create_signer"},
+    "keys": {"create", "create_signer", "rotate", "set_enabled", "destroy"},
 }
 _READS = {
     "blobs": {"open", "read", "list"},
     "records": {"find_version", "versions", "identities", "head"},
     "log": {"checkpoint", "leaf", "leaves", "tile"},
     "journals": {"open_names", "names", "read"},
-    "keys": {"describe", "wrap", "unwrap", "signer", "private_pem"},
+    "keys": {"describe", "wrap", "unwrap", "rewrap", "version_of", "signer", "private_pem"},
 }
 _PARTS = {("blobs", "create"): "writer", ("blobs", "open"): "reader", ("memory", "allocate"): "buffer"}
 """What these calls return is a port too."""

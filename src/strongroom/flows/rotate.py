@@ -45,12 +45,14 @@ class Wish:
         parse_family(self.family)
         if self.to is not None:
             parse_key_uri(self.to)
+            if self.reopen is not None:
+                raise InvalidError(
+                    "rotate: a move to another key lets no old version open", hint="do one by one"
+                )
 
     def is_met_by(self, bound: FamilyKey) -> bool:
         """Whether the rotation that is under way is this one."""
-        return (
-            self.to in (None, bound.uri) and (bound.reencrypt or not self.reencrypt) and self.reopen is None
-        )
+        return not bound.settled and self.to in (None, bound.uri) and (bound.reencrypt or not self.reencrypt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +91,13 @@ def rotate_key(
     if dry_run:
         return _plan(vault, authority, wish)
     with vault.locks.hold(f"rotate-{wish.family}"):
+        if wish.reopen is not None:
+            _require_version(vault, authority.family_key(wish.family), wish.reopen)
         # (2) what was cut off is finished first
         bound = read_authority(vault).family_keys.get(wish.family)
         resumed = bound is not None and wish.is_met_by(bound)
         if not resumed:
-            if bound is not None and not bound.settled and wish.to is None:
+            if bound is not None and not bound.settled and wish.to is None and wish.reopen is None:
                 _finish(vault, actor, wish.family, None, resumed=True)
             # (3) a new version, recorded before it exists
             _begin(vault, actor, wish)
@@ -141,11 +145,13 @@ def _reopen(vault: Vault, actor: str, family: str, version: int) -> None:
     """Let an old version open until this rotation is settled."""
     _advance(vault, family)
     uri = read_authority(vault).family_keys[family].uri
-    keys = vault.require_keys()
-    if version not in {one.version for one in keys.describe(uri).versions}:
-        raise InvalidError(f"{uri}: has no version {version}", hint="it was destroyed, or never was")
     _record_decision(vault, actor, "reopen-key", uri, version=version)
-    keys.set_enabled(uri, version, True)
+    vault.require_keys().set_enabled(uri, version, True)
+
+
+def _require_version(vault: Vault, uri: KeyUri, version: int) -> None:
+    if version not in {one.version for one in vault.require_keys().describe(uri).versions}:
+        raise InvalidError(f"{uri}: has no version {version}", hint="it was destroyed, or never was")
 
 
 def _create(vault: Vault, actor: str, uri: KeyUri) -> None:
