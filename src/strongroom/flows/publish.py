@@ -218,6 +218,7 @@ def _require_promised(authority: Authority, offer: Offer, sealed: Sequence[Seale
 
 def _sweep(vault: Vault, model: ModelId, keep: Sequence[SealedEntry] = ()) -> None:
     """Remove what a publish of this never-published version left when it was cut off."""
+    kept = {entry.object for entry in keep}
     for name in list(vault.blobs.list(layout.prefix(model))):
         if name not in kept:
             vault.blobs.delete(name)
@@ -250,7 +251,6 @@ def _hand_over(
     return draft.data_key, draft.entries
 
 
-    kept = {entry.object for entry in keep}
 def _seal_all(
     vault: Vault, store: BlobStore, offer: Offer, data_key: bytes, progress: Progress | None
 ) -> tuple[SealedEntry, ...]:
@@ -518,13 +518,13 @@ def _commit(
             ),
         )
     sync_catalog(vault)
+    if vault.transit is not None:
+        with suppress(OutageError):  # it is published; the next publish removes it
+            drop_draft(vault.transit, offer.model)
     return replace(published, log_index=index)
 
 
 def _record_refusal(vault: Vault, offer: Offer, error: StrongroomError) -> None:
-    if vault.transit is not None:
-        with suppress(OutageError):  # it is published; the next publish removes it
-            drop_draft(vault.transit, offer.model)
     """A refused model is an event too; an outage while saying so must not hide the refusal itself."""
     verdict = "reject" if isinstance(error, RejectedError) else error.family
     with suppress(OutageError):
