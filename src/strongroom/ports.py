@@ -14,8 +14,7 @@ from typing import Any, Protocol
 from strongroom.errors import OutageError
 from strongroom.scan.bill import Bill
 from strongroom.scan.vulnerabilities import Vulnerability
-from strongroom.trust.revocations import Uptime
-from strongroom.values import Digest, KeyUri, State
+from strongroom.values import Digest, KeyUri, State, Uptime
 
 
 class Clock(Protocol):

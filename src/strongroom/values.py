@@ -272,6 +272,15 @@ def require_reason(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Uptime:
+    """Time that passes whatever the clock says, also while the machine sleeps; it begins with each boot."""
+
+    boot: str
+    """Another one after each start of the machine."""
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SealedEntry:
     """One file of a model and its sealed object, as the signed seal statement binds them."""
 

@@ -11,8 +11,8 @@ from strongroom.errors import DeniedError, OutageError, RejectedError
 from strongroom.flows.approve import approve
 from strongroom.flows.audit import read_log
 from strongroom.flows.release import release
+from strongroom.flows.revoke import revoke_version
 from strongroom.flows.vault import identity_key, moment, read_authority
-from strongroom.flows.withdraw import revoke
 from strongroom.ports import Signer
 from strongroom.values import KeyUri, State
 from tests.cli.conftest import new_shell
@@ -86,7 +86,7 @@ def test_a_clock_far_ahead_once_locks_nobody_out() -> None:
     before = len(scene.events)
     for act in (
         lambda: release(scene.vault, OPERATOR, ONE),
-        lambda: revoke(scene.vault, OWNER, ONE, "x"),
+        lambda: revoke_version(scene.vault, OWNER, ONE, "x"),
         lambda: list(read_log(scene.vault, AUDITOR)),
     ):
         with pytest.raises(OutageError, match="clock"):
@@ -101,7 +101,7 @@ def test_a_home_unused_for_most_of_a_year_works_on() -> None:
     scene = furnished()
     scene.clock.advance(timedelta(days=364))
     with pytest.raises(Exception, match="certificate-expired"):
-        revoke(scene.vault, ADMIN, ONE, "x")
+        revoke_version(scene.vault, ADMIN, ONE, "x")
 
 
 # Races
@@ -115,7 +115,7 @@ def test_revoked_between_the_check_and_the_key(monkeypatch: pytest.MonkeyPatch) 
     def read(name: str, limit: int) -> bytes:
         if name.endswith("model.sig"):
             monkeypatch.setattr(scene.blobs, "read", reading)
-            revoke(scene.reopened(), OWNER, ONE, "found a flaw")
+            revoke_version(scene.reopened(), OWNER, ONE, "found a flaw")
         return reading(name, limit)
 
     monkeypatch.setattr(scene.blobs, "read", read)
@@ -191,7 +191,7 @@ def test_denials_written_meanwhile_stop_no_approval(monkeypatch: pytest.MonkeyPa
     def signer(key: KeyUri) -> Signer:
         if key == identity_key(REVIEWER):
             with pytest.raises(DeniedError):
-                revoke(other, REVIEWER, TWO, "may not")
+                revoke_version(other, REVIEWER, TWO, "may not")
         return signing(key)
 
     monkeypatch.setattr(scene.keys, "signer", signer)

@@ -30,7 +30,9 @@ DRY = {
     "revoke": ("revoke", "fraud@1.0.0", "--reason", "leaked"),
     "identity add": ("identity", "add", "nora", "--role", "auditor"),
     "identity renew": ("identity", "renew", "rita"),
-    "identity revoke": ("identity", "revoke", "rita", "--reason", "left"),
+    "revoke identity": ("revoke", "identity", "rita", "--reason", "left"),
+    "revoke model": ("revoke", "model", "fraud", "--reason", "leaked"),
+    "revoke key": ("revoke", "key", "signing", "--reason", "lost"),
     "grant add": ("grant", "add", "dora", "auditor", "--reason", "audit"),
 }
 

@@ -84,7 +84,9 @@ JSON = {
     "grant add": ("grant", "add", "dora", "auditor", "--reason", "audit", "--for", "2h", "--json"),
     "retire": ("retire", "fraud@1.0.0", "--reason", "old", "--json"),
     "revoke": ("revoke", "fraud@1.0.0", "--reason", "leaked", "--json"),
-    "identity revoke": ("identity", "revoke", "rita", "--reason", "left", "--json"),
+    "revoke identity": ("revoke", "identity", "rita", "--reason", "left", "--json"),
+    "revoke key": ("revoke", "key", "signing", "--reason", "lost", "--compromised", "--json"),
+    "revocation refresh": ("revocation", "refresh", "--json"),
     "publish": ("publish", "model.onnx", "--as", "fraud@1.1.0", "--owner", "risk", "--json"),
     "doctor": ("doctor", "--json"),
 }
@@ -99,9 +101,11 @@ KEYS = {
     "identity add": {"identity", "roles", "log_index", "dry_run"},
     "grant add": {"id", "principal", "role", "resource", "start", "end", "dry_run"},
     "identity renew": {"subject", "state", "log_index", "dry_run"},
-    "identity revoke": {"subject", "state", "log_index", "dry_run"},
+    "revoke identity": {"kind", "name", "state", "log_index", "dry_run"},
+    "revoke key": {"kind", "name", "state", "log_index", "dry_run", "versions"},
+    "revocation refresh": {"number", "max_age_s"},
     "retire": {"model", "state", "log_index", "dry_run"},
-    "revoke": {"model", "state", "log_index", "dry_run"},
+    "revoke": {"kind", "name", "state", "log_index", "dry_run"},
     "publish": {"model", "digest", "format", "size_bytes", "files", "schema", "findings", "log_index"},
 }
 
@@ -140,7 +144,7 @@ FAILURES = [
         "--allow-older",
     ),
     (2, ("grant", "add", "dora", "auditor", "--reason", "r", "--for", "2y"), "is not one", "90m"),
-    (2, ("grant", "revoke", "g-0", "--reason", "r"), "no such grant", "grant list"),
+    (2, ("revoke", "grant", "g-0", "--reason", "r"), "no such grant", "grant list"),
     (2, ("identity", "add", "Nora!"), "is not a principal name", None),
     (2, ("identity", "add", "rita"), "exists already", None),
     (2, ("log", "prove", "9999"), "has no record", None),

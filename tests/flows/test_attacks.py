@@ -220,9 +220,9 @@ def test_state_flipped_to_approved(scene: Scene) -> None:
 
 
 def test_state_flipped_back_from_revoked(scene: Scene) -> None:
-    from strongroom.flows.withdraw import revoke
+    from strongroom.flows.revoke import revoke_version
 
-    revoke(scene.vault, OWNER, ONE, "leaked")
+    revoke_version(scene.vault, OWNER, ONE, "leaked")
     scene.records.set_state(str(ONE), State.REVOKED, State.APPROVED)
     with pytest.raises(RejectedError, match="is revoked"):
         release(scene.reopened(), OPERATOR, ONE)

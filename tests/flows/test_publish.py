@@ -5,7 +5,7 @@ import pytest
 from strongroom.errors import DeniedError, InvalidError, RejectedError, StrongroomError
 from strongroom.flows.approve import approve
 from strongroom.flows.publish import Offer, publish
-from strongroom.flows.withdraw import revoke
+from strongroom.flows.revoke import revoke_version
 from strongroom.values import ModelId, State
 from tests import models
 from tests.flows.scene import (
@@ -170,7 +170,7 @@ def test_versions_that_differ_only_in_case(scene: Scene) -> None:
 
 def test_a_revoked_version_still_counts(scene: Scene) -> None:
     scene.publish(TWO)
-    revoke(scene.vault, OWNER, TWO, "leaked")
+    revoke_version(scene.vault, OWNER, TWO, "leaked")
     with pytest.raises(InvalidError, match="older than"):
         scene.publish(ONE)
 

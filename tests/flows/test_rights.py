@@ -7,14 +7,15 @@ import pytest
 from strongroom.errors import DeniedError, InvalidError, StrongroomError
 from strongroom.flows.approve import approve
 from strongroom.flows.audit import prove, read_log
-from strongroom.flows.grant import Wish, can, end_grant, grant
-from strongroom.flows.identity import add_identity, renew_identity, revoke_identity
+from strongroom.flows.grant import Wish, can, grant
+from strongroom.flows.identity import add_identity, renew_identity
 from strongroom.flows.inventory import list_versions, show_version
 from strongroom.flows.publish import publish
 from strongroom.flows.release import release, verify
+from strongroom.flows.retire import retire
+from strongroom.flows.revoke import revoke_grant, revoke_identity, revoke_version
 from strongroom.flows.serving import Served, record_start
 from strongroom.flows.vault import read_authority
-from strongroom.flows.withdraw import retire, revoke
 from strongroom.values import Action, ModelId, Role, State
 from tests.flows.scene import (
     ADMIN,
@@ -46,7 +47,7 @@ def _serve(scene: Scene, who: str) -> None:
 
 def _end(scene: Scene, who: str) -> None:
     held = next(g.grant for g in scene.authority.grants.values() if g.grant.principal == CONSUMER)
-    end_grant(scene.vault, who, held.id, "over")
+    revoke_grant(scene.vault, who, held.id, "over")
 
 
 FLOWS = {
@@ -54,7 +55,7 @@ FLOWS = {
     "publish": (lambda s, w: publish(s.vault, s.offer(TWO, by=w)), {ADMIN, DEPLOYER}),
     "approve": (lambda s, w: (s.publish(TWO), approve(s.vault, w, TWO)), {REVIEWER}),
     "retire": (lambda s, w: retire(s.vault, w, ONE, "old"), {ADMIN, OPERATOR, OWNER}),
-    "revoke": (lambda s, w: revoke(s.vault, w, ONE, "leaked"), {ADMIN, OWNER}),
+    "revoke": (lambda s, w: revoke_version(s.vault, w, ONE, "leaked"), {ADMIN, OWNER}),
     "release": (lambda s, w: release(s.vault, w, ONE).close(), {ADMIN, OPERATOR}),
     "record-serving": (_serve, {ADMIN, OPERATOR}),
     "verify": (lambda s, w: verify(s.vault, w, ONE), {ADMIN, DEPLOYER, REVIEWER, OPERATOR, OWNER}),
@@ -148,7 +149,7 @@ def test_nobody_edits_their_own_grants(role: Role) -> None:
         grant(scene.vault, SECOND_ADMIN, Wish(SECOND_ADMIN, role, "*", DAY, "more power"))
     own = next(g.grant for g in scene.authority.grants.values() if g.grant.principal == SECOND_ADMIN)
     with pytest.raises(DeniedError, match="nobody-edits-their-own-grants"):
-        end_grant(scene.vault, SECOND_ADMIN, own.id, "cover my tracks")
+        revoke_grant(scene.vault, SECOND_ADMIN, own.id, "cover my tracks")
 
 
 def test_a_revoked_person_does_nothing_more() -> None:
@@ -168,7 +169,7 @@ def test_a_permission_lost_while_sealing_stops_the_publication() -> None:
     scene = furnished()
     held = next(g.grant for g in scene.authority.grants.values() if g.grant.principal == DEPLOYER)
     other = scene.reopened()
-    progress = iter([lambda: end_grant(other, ADMIN, held.id, "changed their mind")])
+    progress = iter([lambda: revoke_grant(other, ADMIN, held.id, "changed their mind")])
     with pytest.raises(DeniedError):
         publish(scene.vault, scene.offer(TWO), lambda done: next(progress, lambda: None)())
     assert TWO not in scene.authority.versions
@@ -209,10 +210,10 @@ def test_names_never_come_back() -> None:
     revoke_identity(scene.vault, ADMIN, REVIEWER, "left")
     with pytest.raises(InvalidError, match="exists already"):
         add_identity(scene.vault, ADMIN, REVIEWER, 7)
-    revoke(scene.vault, OWNER, ONE, "leaked")
+    revoke_version(scene.vault, OWNER, ONE, "leaked")
     with pytest.raises(StrongroomError, match=r"fraud@1\.0\.0"):
         publish(scene.vault, scene.offer(ONE))
-    for withdraw in (retire, revoke):
+    for withdraw in (retire, revoke_version):
         with pytest.raises(InvalidError, match="is revoked already"):
             withdraw(scene.vault, OWNER, ONE, "again")
     with pytest.raises(InvalidError, match="not waiting for approval"):

@@ -8,14 +8,15 @@ from typing import Any
 
 from strongroom.flows.approve import approve
 from strongroom.flows.catalog import sync_catalog
-from strongroom.flows.grant import Wish, end_grant, grant
-from strongroom.flows.identity import add_identity, renew_identity, revoke_identity
+from strongroom.flows.grant import Wish, grant
+from strongroom.flows.identity import add_identity, renew_identity
 from strongroom.flows.journal import Folding, certify_journal
 from strongroom.flows.publish import publish
 from strongroom.flows.release import release, verify
+from strongroom.flows.retire import retire
+from strongroom.flows.revoke import revoke_grant, revoke_identity, revoke_key, revoke_model, revoke_version
 from strongroom.flows.serving import Served, record_start
 from strongroom.flows.vault import Vault, read_authority
-from strongroom.flows.withdraw import retire, revoke
 from strongroom.trust.authority import Authority
 from strongroom.trust.journal import JournalSigner
 from strongroom.values import Role, State
@@ -72,7 +73,7 @@ def _state(state: State) -> Callable[[Authority], bool]:
 
 def _end_grant(scene: Scene, vault: Vault) -> None:
     held = [g for g in read_authority(vault).grants.values() if g.grant.principal == REVIEWER]
-    end_grant(vault, ADMIN, held[0].grant.id, "no longer needed")
+    revoke_grant(vault, ADMIN, held[0].grant.id, "no longer needed")
 
 
 def _release(scene: Scene, vault: Vault) -> None:
@@ -139,7 +140,17 @@ VERBS = [
         lambda scene: scene.publish(TWO),
     ),
     Verb("retire", lambda scene, vault: retire(vault, OPERATOR, ONE, "old"), _state(State.RETIRED)),
-    Verb("revoke", lambda scene, vault: revoke(vault, OWNER, ONE, "leaked"), _state(State.REVOKED)),
+    Verb("revoke", lambda scene, vault: revoke_version(vault, OWNER, ONE, "leaked"), _state(State.REVOKED)),
+    Verb(
+        "revoke-model",
+        lambda scene, vault: revoke_model(vault, OWNER, "fraud", "all of it leaked"),
+        lambda authority: "fraud" in authority.revoked_families,
+    ),
+    Verb(
+        "revoke-key",
+        lambda scene, vault: revoke_key(vault, ADMIN, "signing", "the laptop is gone"),
+        lambda authority: authority.key_history.keys[0].revoked_at is not None,
+    ),
     Verb("release", _release, lambda authority: True, gives="serve"),
     Verb("verify", lambda scene, vault: verify(vault, DEPLOYER, ONE), lambda authority: True, gives="verify"),
     Verb(

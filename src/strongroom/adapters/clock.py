@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from strongroom.trust.revocations import Uptime
+from strongroom.values import Uptime
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -1,4 +1,4 @@
-"""publish, approve, retire, revoke, show, verify: a model's life before it is served."""
+"""publish, approve, retire, show, verify: a model's life before it is served."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +26,6 @@ def add_to(app: typer.Typer) -> None:
     command(app, "review")(review)
     command(app, "approve")(approve)
     command(app, "retire")(retire)
-    command(app, "revoke")(revoke)
     command(app, "show")(show)
     command(app, "verify")(verify)
 
@@ -173,11 +172,6 @@ def approve(
 def retire(desk: Desk, model: Model, reason: Reason, dry_run: DryRun = False) -> None:
     """Take a version out of service."""
     _done(desk, model, "retired", desk.open().retire(model, reason, dry_run=dry_run), dry_run)
-
-
-def revoke(desk: Desk, model: Model, reason: Reason, dry_run: DryRun = False) -> None:
-    """Withdraw a version for good; gateways stop serving it within seconds."""
-    _done(desk, model, "revoked", desk.open().revoke(model, reason, dry_run=dry_run), dry_run)
 
 
 def show(desk: Desk, model: Model) -> None:

@@ -28,13 +28,11 @@ def add_to(app: typer.Typer) -> None:
     identity = typer.Typer(no_args_is_help=True, help="People and services: key pairs with certificates.")
     command(identity, "add")(add)
     command(identity, "renew")(renew)
-    command(identity, "revoke")(revoke)
     command(identity, "list")(list_identities)
     command(identity, "export")(export)
     app.add_typer(identity, name="identity")
     grants = typer.Typer(no_args_is_help=True, help="Roles with an end.")
     command(grants, "add")(grant)
-    command(grants, "revoke")(revoke_grant)
     command(grants, "list")(list_grants)
     app.add_typer(grants, name="grant")
     command(app, "can")(can)
@@ -62,11 +60,6 @@ def renew(desk: Desk, name: Name, days: Days = None, dry_run: DryRun = False) ->
     """Issue the next certificate for the same key pair."""
     index = desk.open().renew_identity(name, days=days, dry_run=dry_run)
     _done(desk, name, "renewed", index, dry_run)
-
-
-def revoke(desk: Desk, name: Name, reason: Reason, dry_run: DryRun = False) -> None:
-    """End a person or service for good: every certificate of theirs is refused within seconds."""
-    _done(desk, name, "revoked", desk.open().revoke_identity(name, reason, dry_run=dry_run), dry_run)
 
 
 def list_identities(desk: Desk) -> None:
@@ -136,16 +129,6 @@ def grant(
         f" until {made.end:%Y-%m-%d %H:%M:%S}Z",
         *([] if dry_run else [f"grant    {made.id}"]),
     )
-
-
-def revoke_grant(
-    desk: Desk,
-    grant_id: Annotated[str, typer.Argument(metavar="GRANT-ID", help="As `grant list` shows it.")],
-    reason: Reason,
-    dry_run: DryRun = False,
-) -> None:
-    """End a grant now."""
-    _done(desk, grant_id, "ended", desk.open().end_grant(grant_id, reason, dry_run=dry_run), dry_run)
 
 
 def list_grants(

@@ -1,9 +1,9 @@
-"""Grants: who may be what, on what, until when. Every grant ends; ending it earlier is `end_grant`."""
+"""Grants: who may be what, on what, until when. Every grant ends; ending it earlier is `flows.revoke`."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from strongroom.errors import InvalidError, shorten
+from strongroom.errors import InvalidError
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
@@ -108,40 +108,6 @@ def sign_grant(vault: Vault, made: Grant) -> str:
     """Return the envelope in which the granting admin's own key signs the grant."""
     signer = vault.identity_signer(made.granted_by)
     return dsse.sign_envelope(GRANT_TYPE, made.to_bytes(), signer).to_bytes().decode()
-
-
-def end_grant(vault: Vault, actor: str, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
-    """End a grant now; gateways follow within their snapshot's age. Returns the log index."""
-    with vault.locks.hold(CONTROL_LOCK):
-        authority = read_authority(vault)
-        held = authority.grants.get(grant_id)
-        decision = require_permission(
-            vault,
-            authority,
-            actor,
-            Action.REVOKE_GRANT,
-            held.grant.resource if held else "*",
-            subject=held.grant.principal if held else SOMEBODY_ELSE,
-        )
-        if held is None:
-            raise InvalidError(f"{shorten(grant_id)}: no such grant", hint="see: strongroom grant list")
-        if held.revoked_at is not None:
-            raise InvalidError(f"{grant_id}: is ended already")
-        if dry_run:
-            return -1
-        return record(
-            vault,
-            build_event(
-                vault,
-                moment(vault, authority),
-                actor,
-                Action.REVOKE_GRANT,
-                held.grant.principal,
-                rule=decision.rule,
-                reason=require_reason(reason),
-                id=grant_id,
-            ),
-        )
 
 
 def can(vault: Vault, principal: str, action: Action, resource: str) -> Decision:

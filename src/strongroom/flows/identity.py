@@ -1,4 +1,4 @@
-"""Identities: add, renew and revoke the key pairs with certificates that people and services are."""
+"""Identities: add, renew and export the key pairs with certificates that people and services are."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from strongroom.flows.vault import (
 from strongroom.ports import IssuedCertificate
 from strongroom.trust.authority import Authority, Identity
 from strongroom.trust.certificates import serial_text
-from strongroom.values import Action, KeyUri, format_time, parse_principal, require_reason
+from strongroom.values import Action, KeyUri, format_time, parse_principal
 
 
 def add_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: bool = False) -> int:
@@ -81,39 +81,6 @@ def renew_identity(vault: Vault, actor: str, name: str, days: int, *, dry_run: b
                 name,
                 rule=decision.rule,
                 **certificate_detail(name, certificate),
-            ),
-        )
-    sync_catalog(vault)
-    return index
-
-
-def revoke_identity(vault: Vault, actor: str, name: str, reason: str, *, dry_run: bool = False) -> int:
-    """End an identity for good: every certificate it ever had is refused from now on."""
-    with vault.locks.hold(CONTROL_LOCK):
-        authority = read_authority(vault)
-        decision = require_permission(
-            vault,
-            authority,
-            actor,
-            Action.REVOKE_IDENTITY,
-            "*",
-            subject=name,
-        )
-        identity = require_identity(authority, name)
-        if dry_run:
-            return -1
-        index = record(
-            vault,
-            build_event(
-                vault,
-                moment(vault, authority),
-                actor,
-                Action.REVOKE_IDENTITY,
-                name,
-                rule=decision.rule,
-                reason=require_reason(reason),
-                name=name,
-                serials=[one.serial for one in identity.credentials],
             ),
         )
     sync_catalog(vault)

@@ -6,6 +6,10 @@ STATEMENT = "statement.json"
 SIGNATURE = "model.sig"
 WRAPPED_KEY = "keys.json"
 SEAL = "seal.json"
+OWN = "@home"
+"""Holds what belongs to no model; no family is called so."""
+REVOCATIONS = f"{OWN}/revocations.json"
+CRL = f"{OWN}/revocations.crl"
 MAX_STATEMENT_BYTES = 8 * 2**20
 MAX_SIGNATURE_BYTES = 8 * 2**20
 MAX_WRAPPED_KEY_BYTES = 16 * 2**10

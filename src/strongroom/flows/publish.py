@@ -186,6 +186,10 @@ def publish(
 def _require_new(authority: Authority, offer: Offer) -> None:
     model = offer.model
     known = [version for version in authority.versions if version.family == model.family]
+    if model.family in authority.revoked_families:
+        raise InvalidError(
+            f"{model.family}: is revoked, and so is its name", hint="publish under another name"
+        )
     if model in known:
         raise InvalidError(
             f"{model}: is published already and versions never change", hint="publish the next version"

@@ -12,6 +12,7 @@ from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import unseal, verify_root
 from strongroom.errors import OutageError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
+from strongroom.flows.revocations import require_unlisted
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.unsealing import Progress, opened, unseal_entries, unwrap_data_key
 from strongroom.flows.vault import (
@@ -87,6 +88,8 @@ def _release(vault: Vault, actor: str, rule: str, model: ModelId, progress: Prog
     after = read_authority(vault)
     require_permission(vault, after, actor, Action.SERVE, str(model))
     after.require_approved(model, statement.manifest_digest, after.versions[model].statement)
+    # Nor what a newer log revoked than the one that was put in its place here.
+    require_unlisted(vault, after, model)
     data_key = _unwrap(vault, model, statement)
     # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed. A later seal was
     # not looked at by who approved: the digests that they stood for are compared (docs/decisions/0008).

@@ -18,7 +18,7 @@ from strongroom.adapters.vulnerabilities.download import download, is_url
 from strongroom.adapters.vulnerabilities.sources import open_source
 from strongroom.errors import DeniedError, InvalidError, StrongroomError, shorten
 from strongroom.flows import approve as approving
-from strongroom.flows import audit, identity, inventory, osv, withdraw
+from strongroom.flows import audit, identity, inventory, osv, revoke
 from strongroom.flows import bom as billing
 from strongroom.flows import doctor as doctoring
 from strongroom.flows import grant as granting
@@ -33,6 +33,7 @@ from strongroom.flows.evidence import complete_receipt, verify_evidence
 from strongroom.flows.listing import orphans
 from strongroom.flows.release import verify as verify_version
 from strongroom.flows.requests import RequestRecord, read_requests
+from strongroom.flows.retire import retire
 from strongroom.flows.rotate_policy import record_overdue
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault, identity_key_in_force, moment, read_authority
@@ -265,11 +266,14 @@ class Strongroom:
 
     def retire(self, model: str, reason: str, *, dry_run: bool = False) -> int:
         """Take a version out of service."""
-        return withdraw.retire(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+        return retire(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
 
     def revoke(self, model: str, reason: str, *, dry_run: bool = False) -> int:
-        """Withdraw a version for good; running gateways stop it within seconds."""
-        return withdraw.revoke(self.unlock(), self.acting, ModelId.parse(model), reason, dry_run=dry_run)
+        """End a version for good, or a family with all its versions; gateways stop it within seconds."""
+        vault = self.unlock()
+        if "@" not in model:
+            return revoke.revoke_model(vault, self.acting, model, reason, dry_run=dry_run)
+        return revoke.revoke_version(vault, self.acting, ModelId.parse(model), reason, dry_run=dry_run)
 
     def list(self, family: str | None = None) -> list[inventory.Listed]:
         """The versions that the acting identity may see."""
@@ -384,7 +388,7 @@ class Strongroom:
 
     def revoke_identity(self, name: str, reason: str, *, dry_run: bool = False) -> int:
         """End ``name`` for good."""
-        return identity.revoke_identity(self.unlock(), self.acting, name, reason, dry_run=dry_run)
+        return revoke.revoke_identity(self.unlock(), self.acting, name, reason, dry_run=dry_run)
 
     def identities(self) -> Sequence[Identity]:
         return tuple(read_authority(self.vault).identities.values())
@@ -431,9 +435,24 @@ class Strongroom:
         wish = granting.Wish(principal, parse_role(role), resource, lasting, reason)
         return granting.grant(self.unlock(), self.acting, wish, dry_run=dry_run)
 
-    def end_grant(self, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
+    def revoke_grant(self, grant_id: str, reason: str, *, dry_run: bool = False) -> int:
         """End a grant before its time."""
-        return granting.end_grant(self.unlock(), self.acting, grant_id, reason, dry_run=dry_run)
+        return revoke.revoke_grant(self.unlock(), self.acting, grant_id, reason, dry_run=dry_run)
+
+    def revoke_key(
+        self,
+        key: str,
+        reason: str,
+        *,
+        compromised: bool = False,
+        since: datetime | None = None,
+        dry_run: bool = False,
+    ) -> int:
+        """End a signing key; ``compromised``: what it signed does not count either, or not since then."""
+        vault = self.unlock()
+        return revoke.revoke_key(
+            vault, self.acting, key, reason, compromised=compromised, since=since, dry_run=dry_run
+        )
 
     def grants(self, principal: str | None = None) -> Sequence[GrantRecord]:
         """All grants ever made, or those of one principal."""

@@ -13,7 +13,7 @@ from strongroom import canonical
 from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.trust import dsse
 from strongroom.trust.signatures import MessageSigner, PublicKey
-from strongroom.values import ModelId, format_time, parse_family, parse_principal, parse_time
+from strongroom.values import ModelId, Uptime, format_time, parse_family, parse_principal, parse_time
 
 LIST_TYPE = "application/vnd.strongroom.revocations.v1+json"
 """DSSE payload type of the list."""
@@ -158,15 +158,6 @@ def require_list(envelope: bytes, log_key: PublicKey, origin: str) -> Revocation
     if listed.origin != origin:
         raise RejectedError(f"revocation list: is of another log, {shorten(listed.origin)}")
     return listed
-
-
-@dataclass(frozen=True, slots=True)
-class Uptime:
-    """Time that passes whatever the clock says, also while the machine sleeps; it begins with each boot."""
-
-    boot: str
-    """Another one after each start of the machine."""
-    elapsed_ms: int
 
 
 @dataclass(frozen=True, slots=True)

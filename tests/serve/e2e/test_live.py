@@ -83,7 +83,7 @@ class TestRightsEndOnOpenConnections:
         assert ask(connection, "linear", LINEAR)[0] == 200
         admin = deployment.as_(ADMIN)
         for record in admin.grants(CALLER):
-            admin.end_grant(record.grant.id, "no longer needed")
+            admin.revoke_grant(record.grant.id, "no longer needed")
         becomes(connection, "linear", 404, EFFECT_S)
 
     def test_grant_ends_on_time(self, deployment: Deployment, serve: Serve) -> None:
