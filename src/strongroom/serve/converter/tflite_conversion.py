@@ -1,4 +1,4 @@
-"""TensorFlow Lite models as ONNX: LiteRT itself answers for the original; rebuilt by operator, and compared."""
+"""TensorFlow Lite models as ONNX: LiteRT itself answers for the original, torch rebuilds it by operator."""
 
 import contextlib
 import io
