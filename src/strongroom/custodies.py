@@ -9,7 +9,14 @@ from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.routed import Custody, RoutedKeys
 from strongroom.adapters.keys.secret_file import read_secret
 from strongroom.errors import DeniedError, InvalidError
-from strongroom.settings import AwsKeySettings, KeySettings, Pkcs11Settings, VaultSettings
+from strongroom.settings import (
+    AwsKeySettings,
+    AzureKeySettings,
+    GoogleKeySettings,
+    KeySettings,
+    Pkcs11Settings,
+    VaultSettings,
+)
 
 Ask = Callable[[str], str]
 """Asks a person for the secret that the text names."""
@@ -23,6 +30,8 @@ def open_custodies(
         "file": lambda: keystore,
         "pkcs11": lambda: _open_pkcs11(settings.pkcs11, home, ask),
         "awskms": lambda: _open_aws(settings.aws, home),
+        "azurekv": lambda: _open_azure(settings.azure, home),
+        "gcpkms": lambda: _open_gcp(settings.gcp, home),
         "vault": lambda: _open_vault(settings.vault, home, ask),
     }
     return RoutedKeys(openers)
@@ -61,6 +70,32 @@ def _open_aws(settings: AwsKeySettings, home: Path) -> Custody:
         deadline_s=settings.deadline_s,
     )
     return AwsKeys(calls, deletion_days=settings.deletion_days)
+
+
+def _open_azure(settings: AzureKeySettings, home: Path) -> Custody:
+    address = require_setting(settings.vault, "keys.azure.vault")
+    with needs_extra("azurekv", "azure"):
+        from strongroom.adapters.keys.azure import AzureKeys
+        from strongroom.adapters.keys.azure_credentials import AzureBearer
+        from strongroom.adapters.keys.bearer import BearerWire
+        from strongroom.adapters.keys.wire import Wire
+    bundle = _path(home, settings.ca_bundle)
+    wire = Wire("azurekv", address, deadline_s=settings.deadline_s, ca_bundle=bundle)
+    bearer = AzureBearer(wire.host, settings.deadline_s)
+    return AzureKeys(BearerWire("azurekv", wire, bearer), hsm=settings.protection == "hsm")
+
+
+def _open_gcp(settings: GoogleKeySettings, home: Path) -> Custody:
+    key_ring = require_setting(settings.key_ring, "keys.gcp.key_ring")
+    with needs_extra("gcpkms", "gcp"):
+        from strongroom.adapters.keys.bearer import BearerWire
+        from strongroom.adapters.keys.gcp import GoogleKeys
+        from strongroom.adapters.keys.gcp_credentials import GoogleBearer
+        from strongroom.adapters.keys.wire import Wire
+    bundle = _path(home, settings.ca_bundle)
+    wire = Wire("gcpkms", settings.endpoint, deadline_s=settings.deadline_s, ca_bundle=bundle)
+    bearer = GoogleBearer(settings.deadline_s)
+    return GoogleKeys(BearerWire("gcpkms", wire, bearer), key_ring, hsm=settings.protection == "hsm")
 
 
 def _path(home: Path, path: str | None) -> Path | None:

@@ -104,10 +104,39 @@ def awskms(folder: Path) -> Iterator[Kept]:
     )
 
 
+@contextmanager
+def azurekv(folder: Path) -> Iterator[Kept]:
+    with services.key_vault() as (provider, _, service):
+        yield Kept(
+            provider,
+            "azurekv:kek-{}",
+            "azurekv:sign-{}",
+            where="kms",
+            algorithms=("ecdsa-p256",),
+            stride=29,
+            secrets=tuple(service.tokens),
+        )
+
+
+@contextmanager
+def gcpkms(folder: Path) -> Iterator[Kept]:
+    with services.cloud_kms() as (provider, _, service):
+        yield Kept(
+            provider,
+            "gcpkms:kek-{}",
+            "gcpkms:sign-{}",
+            where="kms",
+            stride=5,
+            secrets=tuple(service.tokens),
+        )
+
+
 CUSTODIES: dict[str, Callable[[Path], AbstractContextManager[Kept]]] = {
     "memory": memory,
     "file": file,
     "pkcs11": pkcs11,
     "vault": vault,
     "awskms": awskms,
+    "azurekv": azurekv,
+    "gcpkms": gcpkms,
 }

@@ -9,9 +9,14 @@ import pytest
 
 from strongroom.adapters.keys.aws import AwsKeys
 from strongroom.adapters.keys.aws_calls import KmsCalls
+from strongroom.adapters.keys.azure import AzureKeys
+from strongroom.adapters.keys.bearer import BearerWire
+from strongroom.adapters.keys.gcp import GoogleKeys
 from strongroom.adapters.keys.vault import VaultKeys
 from strongroom.adapters.keys.wire import Wire
 from tests.contract.standins import kms
+from tests.contract.standins.cloud_kms import RING, CloudKms
+from tests.contract.standins.key_vault import KeyVault
 from tests.contract.standins.server import StandIn
 from tests.contract.standins.transit import Transit
 
@@ -46,3 +51,22 @@ def aws_kms() -> tuple[AwsKeys, str]:
     with aws_credentials() as secret:
         calls = KmsCalls(region="eu-central-1", endpoint=kms.address(), ca_bundle=None, deadline_s=10.0)
         return AwsKeys(calls, deletion_days=7), secret
+
+
+@contextmanager
+def cloud_kms() -> Iterator[tuple[GoogleKeys, StandIn, CloudKms]]:
+    service = CloudKms("ya29." + uuid4().hex)
+    with StandIn(service).running() as server:
+        wire = Wire("gcpkms", server.address, deadline_s=5.0)
+        bearing = BearerWire("gcpkms", wire, lambda fresh: max(service.tokens))
+        yield GoogleKeys(bearing, RING, hsm=False), server, service
+
+
+@contextmanager
+def key_vault() -> Iterator[tuple[AzureKeys, StandIn, KeyVault]]:
+    service = KeyVault("ey" + uuid4().hex)
+    with StandIn(service).running() as server:
+        service.address = server.address
+        wire = Wire("azurekv", server.address, deadline_s=5.0)
+        bearing = BearerWire("azurekv", wire, lambda fresh: max(service.tokens))
+        yield AzureKeys(bearing, hsm=False), server, service

@@ -111,7 +111,7 @@ class RemoteKeys(ABC):
         held = self._find(name)
         if held is None or not held.versions:
             self._begin(name, held, KeyAlgorithm.AES_256)
-            held = self._settled(name, lambda seen: bool(seen.versions))
+            held = self._settled(name, _is_ready)
         return _told(key, _require_wraps(key, held))
 
     def describe(self, key: KeyUri) -> KeyInfo:
@@ -153,7 +153,9 @@ class RemoteKeys(ABC):
         name, held = self._name(key), self._kek(key)
         before = held.versions[-1].number
         self._add(name, held)
-        return _told(key, self._settled(name, lambda seen: _newest(seen) > before))
+        return _told(
+            key, self._settled(name, lambda seen: _is_ready(seen) and seen.versions[-1].number > before)
+        )
 
     def set_enabled(self, key: KeyUri, version: int, enabled: bool) -> None:
         name, held = self._name(key), self._living(key)
@@ -189,7 +191,7 @@ class RemoteKeys(ABC):
         if held is not None and held.versions:
             raise InvalidError(f"{key}: exists already")
         self._begin(name, held, kind)
-        self._settled(name, lambda seen: bool(seen.versions))
+        self._settled(name, _is_ready)
         return self.signer(key)
 
     def signer(self, key: KeyUri) -> CustodySigner:
@@ -250,8 +252,9 @@ class RemoteKeys(ABC):
         return RejectedError(f"{key}: wrapped key does not open under this key and context")
 
 
-def _newest(held: HeldKey) -> int:
-    return held.versions[-1].number if held.versions else 0
+def _is_ready(held: HeldKey) -> bool:
+    """Whether the newest version works; some services take a while to make one."""
+    return bool(held.versions) and held.versions[-1].enabled
 
 
 def _told(key: KeyUri, held: HeldKey) -> KeyInfo:
