@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from typer import Context
 from typer.main import get_command
 
 from strongroom.cli.app import app
@@ -31,12 +32,12 @@ def build_common(command: Any) -> str:
 
 
 def _walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-    below = getattr(command, "commands", None)
-    if below is None:
+    if not hasattr(command, "list_commands"):
         yield name, command
         return
-    for word, each in below.items():
-        yield from _walk(f"{name} {word}", each)
+    context = Context(command)
+    for word in command.list_commands(context):
+        yield from _walk(f"{name} {word}", command.get_command(context, word))
 
 
 def _row(parameter: Any) -> str:

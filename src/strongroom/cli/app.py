@@ -9,22 +9,9 @@ import orjson
 import typer
 
 from strongroom import __version__
-from strongroom.cli import (
-    bom,
-    convert,
-    copies,
-    home,
-    inventory,
-    log,
-    models,
-    people,
-    revoke,
-    rotate,
-    scan,
-    serving,
-)
 from strongroom.cli.desk import printable
 from strongroom.cli.hardening import harden
+from strongroom.cli.rooms import LazyRooms
 from strongroom.errors import StrongroomError
 
 BUG_EXIT_CODE = 70
@@ -33,14 +20,13 @@ INTERRUPTED_EXIT_CODE = 130
 
 app = typer.Typer(
     name="strongroom",
+    cls=LazyRooms,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     help="Keeps a machine-learning model secret, genuine and available from hand-over to answer.",
 )
-for room in (home, scan, convert, models, inventory, bom, people, revoke, rotate, serving, log, copies):
-    room.add_to(app)
 
 
 def _version(wanted: bool) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import wraps
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -19,8 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from strongroom.errors import DeniedError, InvalidError
-from strongroom.sdk.home import Strongroom
 from strongroom.values import inert_cell
+
+if TYPE_CHECKING:
+    from strongroom.sdk.home import Strongroom
 
 PASSPHRASE_FILE_VARIABLE = "STRONGROOM_PASSPHRASE_FILE"  # noqa: S105 - names a file, is no secret
 MAX_PASSPHRASE_BYTES = 4096
@@ -59,7 +61,9 @@ class Desk:
         self.console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         self.notes = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
-    def open(self) -> Strongroom:
+    def open(self) -> "Strongroom":
+        from strongroom.sdk.home import Strongroom  # the largest import; help and scan do without
+
         given = self.passphrase_fd is not None or self.passphrase_file or _passphrase_file_of_environment()
         return Strongroom(
             self.home,
