@@ -1,6 +1,7 @@
 """Rotate the key that signs statements: what it signed stays good, and it signs nothing new."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.flows.vault import (
@@ -67,6 +68,8 @@ def rotate_signing(
         now = moment(vault, authority)
         record(vault, build_event(vault, now, actor, "create-key", uri, rule=decision.rule))
         public = _create(vault, uri)
+        # What the old key signed may be recorded as of this very moment: it ends after that.
+        now = max(vault.clock.now(), read_authority(vault).last_time + timedelta(microseconds=1))
         value = SigningKey(public, now).to_value()
         del value["revoked_at"]
         event = build_event(
