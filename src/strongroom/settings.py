@@ -397,8 +397,16 @@ def read_settings(home: Path) -> Settings:
     except OSError as error:
         raise InvalidError(f"{path}: {error.strerror}") from None
     try:
-        return Settings.model_validate(tomllib.loads(text.decode()))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return parse_settings(text.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise InvalidError(f"{path}: {shorten(error)}") from None
+
+
+def parse_settings(text: str, path: str) -> Settings:
+    """Raises InvalidError naming ``path`` and the first wrong setting."""
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidError(f"{path}: {shorten(error)}") from None
     except ValidationError as error:
         first = error.errors()[0]

@@ -44,6 +44,11 @@ def open_blobs(settings: StoreSettings, home: Path) -> tuple[BlobStore, Transit 
     return store, RemoteTransit(store, spool)
 
 
+def open_bucket(settings: StoreSettings, home: Path, address: str) -> BlobStore:
+    """Return another store with the same settings, for what is not a model."""
+    return open_blobs(settings.model_copy(update={"blobs": address}), home)[0]
+
+
 def _open_bucket(place: Place, settings: StoreSettings) -> Bucket:
     if place.scheme == "s3":
         from strongroom.adapters.blobs.s3_bucket import S3Bucket

@@ -7,10 +7,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from strongroom.adapters.clock import SystemClock
 from strongroom.adapters.entropy import SystemEntropy
+from strongroom.adapters.homes.exchange import exchange
 from strongroom.adapters.host.python import PythonHost
 from strongroom.adapters.identity.mtls import BuiltInAuthority, build_ca
 from strongroom.adapters.journals.local import LocalJournals
@@ -23,9 +25,8 @@ from strongroom.errors import InvalidError, OutageError, RejectedError, shorten
 from strongroom.flows.establish import Founder, establish
 from strongroom.flows.vault import CA_KEY, LOG_KEY, SIGNING_KEY, Vault
 from strongroom.ledgers import CATALOG, LOCKS, LOG, open_ledgers
-from strongroom.ports import BlobStore
-from strongroom.settings import FILE_NAME, Settings, read_settings
-from strongroom.stores import open_blobs
+from strongroom.settings import FILE_NAME, Settings, parse_settings, read_settings
+from strongroom.stores import open_blobs, open_bucket
 from strongroom.trust.certificates import public_key_of
 from strongroom.trust.keyring import KeyHistory, SigningKey, TrustRoot
 from strongroom.trust.signatures import PublicKey
@@ -59,23 +60,22 @@ identity = "{identity}"
 def create_home(home: Path, passphrase: str, founder: Founder) -> Vault:
     """Make a home: keystore, CA, log, catalog, first identity. It appears whole or not at all (I12).
 
+    A folder that holds nothing but settings becomes the home, and they say where catalog and log are made.
+
     Raises:
         InvalidError: something is there already, or the passphrase is too weak.
         OutageError: the disk is full or read-only; nothing is left behind.
     """
     with _translated(home):
-        if home.exists() and any(home.iterdir()):
-            raise InvalidError(f"{home}: exists already and is not empty", hint="choose another with --home")
+        prepared = _read_prepared(home)
         home.parent.mkdir(parents=True, exist_ok=True)
         # Not named after the process: in a container the next one has the same number.
         draft = home.with_name(f".{home.name}.{SystemEntropy().bytes(8).hex()}.draft")
         draft.mkdir(mode=0o700)
         try:
-            _furnish(draft, passphrase, founder)
+            _furnish(draft, passphrase, founder, prepared)
             _sync_folder(draft)
-            if home.exists():
-                home.rmdir()
-            draft.rename(home)
+            _put_in_place(draft, home)
             _sync_folder(home.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -103,7 +103,42 @@ def journals_folder(home: Path) -> Path:
     return home / JOURNALS
 
 
-def _furnish(home: Path, passphrase: str, founder: Founder) -> None:
+def _read_prepared(home: Path) -> str:
+    """Return the settings that somebody has put into an otherwise empty home; empty if there are none."""
+    found = [path.name for path in home.iterdir()] if home.exists() else []
+    if not found:
+        return ""
+    if found != [FILE_NAME]:
+        raise InvalidError(f"{home}: exists already and is not empty", hint="choose another with --home")
+    read_settings(home)
+    return (home / FILE_NAME).read_text()
+
+
+def _put_in_place(draft: Path, home: Path) -> None:
+    """Let the draft be the home; what was prepared there takes the draft's name."""
+    if not home.exists():
+        draft.rename(home)
+    elif not any(home.iterdir()):
+        home.rmdir()
+        draft.rename(home)
+    else:
+        exchange(draft, home)
+
+
+def _build_settings(prepared: str, founder: Founder) -> str:
+    if not prepared:
+        return _SETTINGS_TEXT.format(identity=founder.name)
+    named = parse_settings(prepared, FILE_NAME).identity
+    if named is None:
+        return f'identity = "{founder.name}"\n{prepared}'
+    if named != founder.name:
+        raise InvalidError(f"{FILE_NAME}: names {shorten(named)}", hint=f"strongroom init --identity {named}")
+    return prepared
+
+
+def _furnish(home: Path, passphrase: str, founder: Founder, prepared: str) -> None:
+    text = _build_settings(prepared, founder)
+    settings = parse_settings(text, FILE_NAME)
     clock = SystemClock()
     keys = FileKeyProvider.create_file(home / KEYSTORE, passphrase)
     log_signer = keys.create_signer(LOG_KEY, "ed25519")
@@ -121,8 +156,14 @@ def _furnish(home: Path, passphrase: str, founder: Founder) -> None:
     _write(home / CA_CERTIFICATE, root.ca_pem)
     for folder in (JOURNALS, LOCKS):
         (home / folder).mkdir(mode=0o700)
-    establish(_assemble(home, root, keys, Settings()), founder)
-    _write(home / FILE_NAME, _SETTINGS_TEXT.format(identity=founder.name).encode())
+    vault = _assemble(home, root, keys, settings)
+    if vault.log.checkpoint() is not None:
+        raise InvalidError(
+            f"store.log: {shorten(settings.store.log)} holds the log of another home",
+            hint="to work with that home here, copy it (docs/catalog-and-log.md); else name another place",
+        )
+    establish(vault, founder)
+    _write(home / FILE_NAME, text.encode())
 
 
 def _assemble(
@@ -133,7 +174,8 @@ def _assemble(
     ask: Ask | None = None,
 ) -> Vault:
     marks = LocalMarks(home / MARKS)
-    ledgers = open_ledgers(home, root.log_origin, settings.store, marks, _open_bucket)
+    bucket_of = partial(open_bucket, settings.store, home)
+    ledgers = open_ledgers(home, root.log_origin, settings.store, marks, bucket_of)
     blobs, transit = open_blobs(settings.store, home)
     if keys is not None:
         _require_own(root, keys)
@@ -160,10 +202,6 @@ def _assemble(
         vault.keys = vault.signers = open_custodies(keys, settings.keys, home, ask)
         vault.ca = BuiltInAuthority(root.ca_pem, root.trust_domain, keys.signer(CA_KEY), vault.entropy)
     return vault
-
-
-def _open_bucket(place: str) -> BlobStore:
-    raise InvalidError(f"store.log: {shorten(place)} cannot be opened")
 
 
 def _require_own(root: TrustRoot, keys: FileKeyProvider) -> None:
