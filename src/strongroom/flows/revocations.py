@@ -34,6 +34,9 @@ RETRY_S = 5.0
 LOOK_S = 2.0
 """How often the stored list is read by whoever serves; the log is read more often."""
 MARK_S = 30.0
+LOCK_WAIT_S = 10.0
+HURRIED_S = 1.0
+"""For a lock, by whoever serves: the gateways must hear of what holds in time."""
 
 
 def issue_event(vault: Vault, actor: str) -> Event:
@@ -42,25 +45,27 @@ def issue_event(vault: Vault, actor: str) -> Event:
     return build_event(vault, now, actor, "issue-revocations", "*", max_age_s=vault.list_max_age_s)
 
 
-def issue_list(vault: Vault, actor: str) -> RevocationList:
+def issue_list(vault: Vault, actor: str, wait_s: float = LOCK_WAIT_S) -> RevocationList:
     """Issue a list anew, which shows that the log can be written; durable and stored on return.
+
+    ``wait_s``: for each lock that another holds.
 
     Raises:
         OutageError: log or store did not answer.
     """
-    with vault.locks.hold(CONTROL_LOCK):
+    with vault.locks.hold(CONTROL_LOCK, wait_s):
         record(vault, issue_event(vault, actor))
-    return store_list(vault)
+    return store_list(vault, wait_s)
 
 
-def store_list(vault: Vault) -> RevocationList:
+def store_list(vault: Vault, wait_s: float = LOCK_WAIT_S) -> RevocationList:
     """Sign and store what the newest list must say, unless the stored one says it; durable on return.
 
     Raises:
         InvalidError: none was ever issued.
         OutageError: the store did not answer.
     """
-    with vault.locks.hold(LIST_LOCK):
+    with vault.locks.hold(LIST_LOCK, wait_s):
         stored = _find_list(vault)
         authority = read_authority(vault)
         listed = _build_list(vault, authority)
@@ -157,7 +162,7 @@ class Lookout:
             self._take_in(authority)
         if self.age_s() > REFRESH_AT * self._limit_s() and elapsed_ms >= self._next_try_ms:
             self._next_try_ms = elapsed_ms + int(RETRY_S * 1000)
-            self._see(issue_list(self._vault, self._actor))
+            self._see(issue_list(self._vault, self._actor, HURRIED_S))
         if elapsed_ms >= self._next_mark_ms:
             self._remember()
 
@@ -185,7 +190,7 @@ class Lookout:
             )
         if authority.issue is not None and (listed is None or listed.issue.number < authority.issue.number):
             # Cut off between record and store, or somebody put an old one back: the log knows better.
-            listed = store_list(self._vault)
+            listed = store_list(self._vault, HURRIED_S)
         if listed is not None:
             self._see(listed)
 

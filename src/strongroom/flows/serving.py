@@ -1,10 +1,11 @@
 """What is served: which version a name stands for, and whether it still may be."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from strongroom.errors import InvalidError, RejectedError
-from strongroom.flows.statement import require_statement_of
+from strongroom.flows.statement import require_statement_of, signers_of
 from strongroom.flows.vault import (
     Vault,
     build_event,
@@ -25,6 +26,8 @@ class Served:
     digest: str
     statement: str
     schema: dict[str, Any]
+    signed: tuple[tuple[str, datetime], ...]
+    """Which signing keys vouch for it, and when the log recorded that."""
 
     @classmethod
     def choose(cls, vault: Vault, authority: Authority, name: str) -> Self:
@@ -41,7 +44,8 @@ class Served:
                 f"{model}: {statement.format} cannot be served by this release", hint="serve an ONNX model"
             )
         known = authority.versions[model]
-        return cls(model, str(known.manifest), str(known.statement), statement.schema)
+        signed = signers_of(vault, known)
+        return cls(model, str(known.manifest), str(known.statement), statement.schema, signed)
 
     @property
     def family(self) -> str:
@@ -75,9 +79,16 @@ def _highest_approved(authority: Authority, family: str) -> ModelId:
 
 
 def still_served(authority: Authority, served: Served) -> bool:
-    """Whether the log still lets this version be served."""
+    """Whether the log still lets this version be served: it is not revoked, nor a key that vouches for it."""
     known = authority.versions.get(served.model)
-    return known is not None and known.state is State.APPROVED and str(known.statement) == served.statement
+    if known is None or known.state is not State.APPROVED or str(known.statement) != served.statement:
+        return False
+    try:
+        for key_id, at in served.signed:
+            authority.key_history.require_valid(key_id, at)
+    except RejectedError:
+        return False
+    return True
 
 
 def record_start(vault: Vault, actor: str, served: list[Served], insecure: list[str]) -> None:
@@ -85,6 +96,25 @@ def record_start(vault: Vault, actor: str, served: list[Served], insecure: list[
     authority = read_authority(vault)
     rules = [require_permission(vault, authority, actor, Action.SERVE, str(one.model)).rule for one in served]
     _record(vault, actor, served, "start", rules, insecure)
+
+
+def record_suspension(vault: Vault, actor: str, served: Served, rule: str) -> None:
+    """Record that serving stops because the actor lost the right to it."""
+    now = moment(vault, read_authority(vault))
+    record(
+        vault,
+        build_event(
+            vault,
+            now,
+            actor,
+            Action.SERVE,
+            str(served.model),
+            verdict="deny",
+            rule=rule,
+            reason="stop",
+            manifest=served.digest,
+        ),
+    )
 
 
 def record_stop(vault: Vault, actor: str, served: list[Served]) -> None:

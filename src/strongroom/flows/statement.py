@@ -1,12 +1,33 @@
 """The statement of a published version, believed only as far as it is signed and logged."""
 
+from datetime import datetime
+
 from strongroom.errors import RejectedError
 from strongroom.flows import layout
 from strongroom.flows.vault import Vault
 from strongroom.trust.authority import Authority, VersionRecord
+from strongroom.trust.dsse import Envelope
 from strongroom.trust.reseal import require_reseal
 from strongroom.trust.statement import SealStatement, require_statement
 from strongroom.values import Digest, ModelId
+
+
+def signers_of(vault: Vault, known: VersionRecord) -> tuple[tuple[str, datetime], ...]:
+    """Return the signing keys that vouch for a version, and when the log recorded what each signed.
+
+    Raises:
+        RejectedError: a stored envelope is not the one that was recorded.
+    """
+    envelopes = [(layout.statement_name(known.model), known.statement, known.published_at)]
+    if known.seal is not None and known.sealed_at is not None:
+        envelopes.append((layout.seal_name(known.model, known.generation), known.seal, known.sealed_at))
+    found = []
+    for name, digest, at in envelopes:
+        data = vault.blobs.read(name, layout.MAX_STATEMENT_BYTES)
+        if Digest.of(data) != digest:
+            raise RejectedError(f"{known.model}: {name} is not the one that was recorded")
+        found += [(one.key_id, at) for one in Envelope.parse(data).signatures]
+    return tuple(found)
 
 
 def require_statement_of(vault: Vault, authority: Authority, model: ModelId) -> SealStatement:

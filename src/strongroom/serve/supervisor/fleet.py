@@ -35,6 +35,8 @@ class Slot:
     next_start: float = 0.0
     started_at: float = 0.0
     withdrawn: bool = False
+    suspended: bool = False
+    """Not to run for now: its right to be served is lost, or nobody knows whether it still is there."""
 
 
 class Fleet:
@@ -77,6 +79,21 @@ class Fleet:
             slot.worker.child.kill()
             slot.worker = None
 
+    def suspend(self, model: str) -> None:
+        """End the worker of a model, and with it the plaintext, until `resume`."""
+        slot = self.slots[model]
+        slot.suspended = True
+        if slot.worker is not None:
+            slot.worker.child.kill()
+            slot.worker = None
+
+    def resume(self, model: str) -> None:
+        """Release and load a suspended model again, with every check, as soon as `look_after` is called."""
+        slot = self.slots[model]
+        slot.suspended = False
+        slot.failures = slot.rejections = 0
+        slot.next_start = 0.0
+
     def look_after(self, on_ready: Callable[[Worker], None], on_failure: Callable[[str, str], None]) -> None:
         """Notice deaths, take in finished starts, begin due ones."""
         for model, slot in self.slots.items():
@@ -104,6 +121,7 @@ class Fleet:
             slot.worker is None
             and slot.starting is None
             and not slot.withdrawn
+            and not slot.suspended
             and slot.rejections < MAX_REJECTIONS
             and time.monotonic() >= slot.next_start
         )
@@ -135,7 +153,7 @@ class Fleet:
             self._plan(slot)
             on_failure(str(slot.served.model), error.message)
             return
-        if slot.withdrawn:
+        if slot.withdrawn or slot.suspended:
             worker.child.kill()
             return
         slot.worker, slot.started_at, slot.rejections = worker, time.monotonic(), 0

@@ -7,21 +7,25 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from strongroom.errors import OutageError, StrongroomError, shorten
+from strongroom.errors import DeniedError, OutageError, RejectedError, StrongroomError, shorten
 from strongroom.flows.journal import Folding
+from strongroom.flows.revocations import Lookout
 from strongroom.flows.rotate_policy import record_overdue
-from strongroom.flows.serving import Served, record_start, record_stop, still_served
-from strongroom.flows.vault import Replayed, Vault, moment, read_authority
-from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet
+from strongroom.flows.revocations import Lookout
+from strongroom.flows.serving import Served, record_start, record_stop, record_suspension, still_served
+from strongroom.flows.vault import Replayed, Vault, judge, moment, read_authority
+from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet, Slot
 from strongroom.serve.supervisor.gateway import Doors, Gateway
 from strongroom.serve.supervisor.tls import ServerIdentity
 from strongroom.serve.supervisor.worker import Worker
 from strongroom.serve.worker.layers import ON
 from strongroom.settings import Settings
+from strongroom.trust.authority import Authority
 from strongroom.trust.policy import policy_version
-from strongroom.values import format_time
+from strongroom.values import Action, format_time
 
 TICK_S = 0.25
 SNAPSHOT_INTERVAL_S = 1.0
@@ -39,6 +43,18 @@ class Notices:
 
     ready: Callable[[str, int], None] = lambda host, port: None
     event: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What is to become of a served model: gone for good, kept back by the rule that denies it, or served."""
+
+    withdrawn: bool = False
+    rule: str = ""
+
+    @property
+    def served(self) -> bool:
+        return not self.withdrawn and not self.rule
 
 
 @dataclass
@@ -72,6 +88,9 @@ class Supervisor:
         self._number = 0
         self._folding = Folding(self.vault, self.actor)
         # The fleet releases models in a thread of its own and so reads the log for itself.
+        self._lookout = Lookout(self.vault, self.actor, self.settings.revocation.max_age_s)
+        self._halted = ""
+        self._ended: DeniedError | None = None
         self._fleet = Fleet(replace(self.vault, replayed=Replayed()), self.settings, self.actor)
         handlers = {
             number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)
@@ -97,8 +116,9 @@ class Supervisor:
     def _serve(self) -> None:
         # (1) what an earlier run left in its journals belongs in the log first
         self._folding.fold()
+        # (2) nothing is loaded without knowing what is revoked; every model is loaded before the port opens
+        self._lookout.begin()
         authority = read_authority(self.vault)
-        # (2) every model is released and loaded before the port opens
         for name in self.models:
             self._fleet.add(Served.choose(self.vault, authority, name))
         serve = self.settings.serve
@@ -112,6 +132,8 @@ class Supervisor:
                 record_start(self.vault, self.actor, self.served(), self.settings.insecure_choices())
                 self._loop()
                 record_stop(self.vault, self.actor, self.served())
+                if self._ended is not None:
+                    raise self._ended
             finally:
                 if self._gateway is not None:
                     self._gateway.child.kill()
@@ -248,35 +270,101 @@ class Supervisor:
 
     def served(self) -> list[Served]:
         """What is served now."""
-        return [slot.served for slot in self._fleet.slots.values() if not slot.withdrawn]
+        slots = self._fleet.slots.values()
+        return [slot.served for slot in slots if not slot.withdrawn and not slot.suspended]
 
     # -- what holds now --------------------------------------------------------------------------------
 
     def _push_snapshot(self) -> None:
         """Tell the gateway what the log says now. If the log cannot be read, its last word grows too old."""
         self._next_snapshot = time.monotonic() + SNAPSHOT_INTERVAL_S
-        try:
-            authority = read_authority(self.vault)
-        except StrongroomError as error:
-            self.notices.event(error.message)
+        authority = self._look()
+        if authority is None:
             return
-        withdrawn = [one for one in self.served() if not still_served(authority, one)]
+        now = moment(self.vault, authority)
+        if authority.identities[self.actor].revoked:
+            self._end(f"{self.actor}: is revoked; nothing is served in that name any more")
+            return
+        judged = [(slot, self._judge(authority, slot, now)) for slot in self._fleet.slots.values()]
+        self._resume([slot for slot, fate in judged if fate.served and slot.suspended])
         self._renew_certificate()
         self._number += 1
         snapshot = {
             "kind": "snapshot",
             "number": self._number,
-            "time": format_time(moment(self.vault, authority)),
+            "time": format_time(now),
             "max_age_s": self.settings.serve.snapshot_max_age_s,
             "policy_version": policy_version(),
-            "models": [served.to_snapshot() for served in self.served() if served not in withdrawn],
-            **authority.to_snapshot(moment(self.vault, authority)),
+            "models": [slot.served.to_snapshot() for slot, fate in judged if fate.served],
+            **authority.to_snapshot(now),
         }
         # The gateway hears of it first, so that callers learn that a model is gone and not that it failed.
         self._guarded(lambda gateway: gateway.tell(snapshot))
-        for one in withdrawn:
-            self._fleet.withdraw(str(one.model))
-            self.notices.event(f"{one.model}: withdrawn, no longer served")
+        for slot, fate in judged:
+            self._carry_out(slot, fate)
+
+    def _look(self) -> Authority | None:
+        """Return what the log says, if it and the revocation list may be believed; else nothing is served."""
+        try:
+            authority = read_authority(self.vault)
+        except StrongroomError as error:
+            self.notices.event(error.message)
+            if self._lookout.is_stale():
+                self._halt("revocation list: is too old, and the log cannot be read")
+            return None
+        try:
+            self._lookout.look()
+        except RejectedError as error:
+            self._halt(error.message)
+            return None
+        except StrongroomError as error:
+            self.notices.event(f"revocation list: not issued anew: {error.message}")
+        if self._lookout.is_stale():
+            self._halt("revocation list: is too old, and cannot be issued anew")
+            return None
+        self._halted = ""
+        return authority
+
+    def _judge(self, authority: Authority, slot: Slot, now: datetime) -> Fate:
+        model = str(slot.served.model)
+        if slot.withdrawn or not still_served(authority, slot.served):
+            return Fate(withdrawn=True)
+        decision = judge(authority, self.actor, Action.SERVE, model, now)
+        return Fate(rule="" if decision.allowed else decision.rule)
+
+    def _carry_out(self, slot: Slot, fate: Fate) -> None:
+        model = str(slot.served.model)
+        if fate.withdrawn and not slot.withdrawn:
+            self._fleet.withdraw(model)
+            self.notices.event(f"{model}: withdrawn, no longer served")
+        elif fate.rule and not slot.suspended:
+            self._fleet.suspend(model)
+            self.notices.event(f"{model}: {self.actor} may not serve it any more: {fate.rule}")
+            try:
+                record_suspension(self.vault, self.actor, slot.served, fate.rule)
+            except StrongroomError as error:
+                self.notices.event(f"{model}: its end is not recorded: {error.message}")
+
+    def _resume(self, slots: list[Slot]) -> None:
+        for slot in slots:
+            self._fleet.resume(str(slot.served.model))
+            self.notices.event(f"{slot.served.model}: served again")
+
+    def _halt(self, why: str) -> None:
+        """Nobody knows what is revoked: end every worker; the gateway's last word grows too old by itself."""
+        for slot in self._fleet.slots.values():
+            if not slot.withdrawn and not slot.suspended:
+                self._fleet.suspend(str(slot.served.model))
+        if why != self._halted:
+            self._halted = why
+            self.notices.event(f"{why}; nothing is served")
+
+    def _end(self, why: str) -> None:
+        """For good: whoever this serves as is no more."""
+        self._halt(why)
+        if self._ended is None:
+            self._ended = DeniedError(why, hint="serve as another identity: strongroom serve --identity NAME")
+            self.stop()
 
     def _renew_certificate(self) -> None:
         """Replace the server certificate in time; it is tried every second until it succeeds."""
