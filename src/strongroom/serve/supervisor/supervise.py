@@ -14,7 +14,6 @@ from strongroom.errors import DeniedError, OutageError, RejectedError, Strongroo
 from strongroom.flows.journal import Folding
 from strongroom.flows.revocations import Lookout
 from strongroom.flows.rotate_policy import record_overdue
-from strongroom.flows.revocations import Lookout
 from strongroom.flows.serving import Served, record_start, record_stop, record_suspension, still_served
 from strongroom.flows.vault import Replayed, Vault, judge, moment, read_authority
 from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet, Slot
