@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from strongroom.errors import DeniedError, OutageError
+from strongroom.trust.certificates import public_key_of
 from tests.serve.e2e.deployment import (
     ADMIN,
     CALLER,
@@ -234,6 +235,8 @@ class TestGateway:
         connection = server.connect()
         first = _server_certificate(server)
         wait_until(lambda: _server_certificate(server) != first, 20, "another certificate")
+        later = public_key_of(_server_certificate(server))
+        assert later != public_key_of(first), "who took the key of one has not that of the next"
         assert ask(connection, "linear", LINEAR)[0] == 200
         fresh = server.connect()
         assert ask(fresh, "linear", LINEAR)[0] == 200

@@ -1,4 +1,4 @@
-"""The twin of the keystore file: the same ports, nothing kept. For tests."""
+"""The twin of the keystore file: the same ports, nothing kept. For keys that live shortly, and for tests."""
 
 from collections.abc import Callable
 from datetime import datetime

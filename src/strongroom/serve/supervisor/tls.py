@@ -1,10 +1,15 @@
-"""The server's own certificate: issued by the built-in CA, short-lived, renewed while serving."""
+"""The server's own certificate: issued by the built-in CA, short-lived, renewed while serving.
+
+Its key is made with it and lives in memory only: a stolen keystore, or backup of it, is no server, and a key
+that was taken out of the gateway is worth nothing once its certificate ends.
+"""
 
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from strongroom.errors import InvalidError, OutageError
+from strongroom.adapters.keys.memory import MemoryKeyProvider
+from strongroom.errors import OutageError
 from strongroom.flows.vault import Vault
 from strongroom.values import KeyUri
 
@@ -26,7 +31,7 @@ class ServerIdentity:
         """Return a memfd with certificate and key as PEM, renewed if it is time; the caller closes it.
 
         Raises:
-            OutageError: out of memory or descriptors, or the keystore cannot be written.
+            OutageError: out of memory or descriptors.
         """
         if not self._pem or now >= self._renew_at:
             self._renew(now)
@@ -46,14 +51,10 @@ class ServerIdentity:
         return now >= self._renew_at
 
     def _renew(self, now: datetime) -> None:
-        signers = self._vault.require_signers()
-        try:
-            signer = signers.signer(SERVER_KEY)
-        except InvalidError:
-            signer = signers.create_signer(SERVER_KEY, "ecdsa-p256")
+        keys = MemoryKeyProvider()
+        signer = keys.create_signer(SERVER_KEY, "ecdsa-p256")
         certificate = self._vault.require_ca().issue_server(
             self._names, signer.public_pem, now, int(self._lifetime.total_seconds())
         )
-        key = self._vault.require_tls_keys().private_pem(SERVER_KEY)
-        self._pem = certificate.certificate_pem + key
+        self._pem = certificate.certificate_pem + keys.private_pem(SERVER_KEY)
         self._renew_at = certificate.not_after - self._lifetime * RENEW_WHEN_LEFT
