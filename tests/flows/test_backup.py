@@ -15,6 +15,7 @@ from strongroom.flows import layout
 from strongroom.flows.archive import HEADER, KEYSTORE, Archive
 from strongroom.flows.backup import Made, create_backup
 from strongroom.flows.backups import check_backup, list_snapshots, prune_backup
+from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.recover import Recovered, recover
 from strongroom.flows.restore import Restored, Wish, choose_snapshot, restore, restore_files
 from strongroom.flows.vault import read_authority
@@ -446,6 +447,11 @@ def test_a_dry_run_changes_nothing(kept: Kept) -> None:
     assert len(kept.scene.events) == size
 
 
+def _altered(wrapped: bytes) -> bytes:
+    key = WrappedKey.parse(wrapped)
+    return replace(key, wrapped=_flip(key.wrapped)).to_bytes()
+
+
 DAMAGES: dict[str, Callable[[Scene], None]] = {
     "a lost object": lambda scene: scene.blobs.delete(layout.object_name(ONE, 0)),
     "a flipped byte": lambda scene: scene.blobs.objects.update(
@@ -455,6 +461,9 @@ DAMAGES: dict[str, Callable[[Scene], None]] = {
     "a lost signature": lambda scene: scene.blobs.delete(layout.signature_name(ONE)),
     "a swapped signature": lambda scene: scene.blobs.objects.update(
         {layout.signature_name(ONE): scene.blobs.objects[layout.statement_name(ONE)]}
+    ),
+    "an altered data key": lambda scene: scene.blobs.objects.update(
+        {layout.wrapped_key_name(ONE): _altered(scene.blobs.objects[layout.wrapped_key_name(ONE)])}
     ),
     "a lost data key": lambda scene: scene.blobs.delete(layout.wrapped_key_name(ONE)),
 }
@@ -475,8 +484,13 @@ def test_what_the_store_lost_comes_back_from_the_backup(kept: Kept, damage: str)
 def test_a_backup_never_takes_a_newer_data_key_back(kept: Kept) -> None:
     kept.create()
     name = layout.wrapped_key_name(ONE)
-    kept.scene.keys.rotate(read_authority(kept.scene.vault).family_key(ONE.family))
-    newer = b"wrapped anew"
+    authority = read_authority(kept.scene.vault)
+    key = authority.family_key(ONE.family)
+    kept.scene.keys.rotate(key)
+    stored = WrappedKey.parse(kept.scene.blobs.objects[name])
+    context = data_key_context(ONE, authority.versions[ONE].manifest)
+    newer = WrappedKey(key, kept.scene.keys.rewrap(key, stored.wrapped, context)).to_bytes()
+    assert newer != kept.scene.blobs.objects[name]
     kept.scene.blobs.objects[name] = newer
     kept.scene.blobs.delete(layout.object_name(ONE, 0))
     _recover(kept, backup=True)

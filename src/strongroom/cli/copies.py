@@ -166,6 +166,7 @@ def recover(
             "log_records": done.records,
             "versions": done.versions,
             "rows": list(done.rows),
+            "lifted": list(done.lifted),
             "faults": [_fault_to_json(each) for each in done.faults],
             "dry_run": dry_run,
         },
@@ -173,6 +174,7 @@ def recover(
         f"catalog  {len(done.rows)} rows {said}",
         f"store    {done.versions} versions, {len(done.faults)} faults, "
         f"{len(done.faults) - len(done.left)} mended",
+        *(f"let go   {each}: no longer quarantined" for each in done.lifted),
         *(f"{'mended' if each.mended else 'DAMAGED'}  {each.of}: {each.what}" for each in done.faults),
     )
     _end(

@@ -4,18 +4,16 @@ The log says what must be there, the signed statements say what it is made of; t
 What is damaged or missing is fetched from a backup, if one is given, and named otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from strongroom.errors import RejectedError
+from strongroom.errors import RejectedError, shorten
 from strongroom.flows import layout
 from strongroom.flows.archive import Archive
 from strongroom.flows.audit import verify_whole_log
 from strongroom.flows.backup import quarantine_holding, version_holding
 from strongroom.flows.catalog import rebuild_catalog
-from strongroom.flows.mending import is_sound, keys_of, put_back
-from strongroom.flows.quarantine import read_kept
-from strongroom.flows.statement import require_statement_of
+from strongroom.flows.mending import keys_of, put_back
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import (
     Vault,
@@ -26,8 +24,10 @@ from strongroom.flows.vault import (
     remember_head,
     require_permission,
 )
+from strongroom.flows.watch_subjects import Subject, subjects_of
 from strongroom.trust.authority import Authority
 from strongroom.trust.backup import MAX_INDEX_BYTES, Holding, require_snapshot
+from strongroom.trust.standing import VersionRecord
 from strongroom.values import Action, Digest, State
 
 
@@ -50,6 +50,8 @@ class Recovered:
     rows: tuple[str, ...]
     """Rows of the catalog that were wrong, missing, or of nothing, and were written anew."""
     faults: tuple[Fault, ...]
+    lifted: tuple[str, ...] = ()
+    """Versions that were quarantined for what is right now, and may be released again."""
 
     @property
     def left(self) -> tuple[Fault, ...]:
@@ -107,14 +109,19 @@ def recover(
     # (3) the store, against what was signed
     faults = [
         fault
-        for wanted, gone in _wanted(authority)
-        for fault in _mend(vault, authority, wanted, gone, helper, progress, dry_run=dry_run)
+        for subject, wanted in _wanted(authority)
+        for fault in _mend(vault, authority, subject, wanted, None if dry_run else helper, progress)
     ]
+    lifted = (
+        []
+        if dry_run
+        else list(_lift(vault, actor, decision.rule, {fault.of for fault in faults if not fault.mended}))
+    )
     # (4) the catalog follows
     wrong, _ = rebuild_catalog(vault, dry_run=dry_run)
     if not dry_run:
         remember_head(vault)
-    return Recovered(audited.size, len(authority.versions), tuple(wrong), tuple(faults))
+    return Recovered(audited.size, len(authority.versions), tuple(wrong), tuple(faults), tuple(lifted))
 
 
 def _open(archive: Archive, authority: Authority) -> _Helper:
@@ -127,53 +134,68 @@ def _open(archive: Archive, authority: Authority) -> _Helper:
     return _Helper(archive, holdings, keys_of(archive, index))
 
 
-def _wanted(authority: Authority) -> Iterator[tuple[Holding, bool]]:
-    """What the store must hold, and whether it may be gone."""
-    for version in authority.versions.values():
-        yield version_holding(version), version.state is State.REVOKED
-    for kept in authority.quarantined.values():
-        yield quarantine_holding(kept), False
+def _wanted(authority: Authority) -> Iterator[tuple[Subject, Holding]]:
+    """What the store must hold, and what a backup calls it."""
+    for subject in subjects_of(authority, lambda known: known.state is not State.REVOKED):
+        record_ = subject.record
+        yield (
+            subject,
+            version_holding(record_) if isinstance(record_, VersionRecord) else quarantine_holding(record_),
+        )
 
 
 def _mend(
     vault: Vault,
     authority: Authority,
+    subject: Subject,
     wanted: Holding,
-    gone: bool,
     helper: _Helper | None,
     progress: Progress | None,
-    *,
-    dry_run: bool,
 ) -> list[Fault]:
-    faults = list(_faults(vault, authority, wanted))
-    if gone or not faults:
-        return []
-    known = helper.find(wanted) if helper is not None else None
-    if helper is None or known is None or dry_run:
+    faults = _faults(vault, authority, subject, progress)
+    known = helper.find(wanted) if helper is not None and faults else None
+    if helper is None or known is None:
         return [Fault(wanted.name, what) for what in faults]
     try:
-        list(put_back(helper.archive, vault.blobs, known, helper.keys, progress))
+        with vault.locks.hold(f"publish-{wanted.model.family}"):
+            list(put_back(helper.archive, vault.blobs, known, helper.keys, progress))
+            _try_key(vault, authority, subject, helper.keys)
     except RejectedError as error:
         return [Fault(wanted.name, f"{what}; the backup: {error.message}") for what in faults]
-    left = set(_faults(vault, authority, wanted))
+    left = set(_faults(vault, authority, subject, progress))
     return [Fault(wanted.name, what, what not in left) for what in faults]
 
 
-def _faults(vault: Vault, authority: Authority, wanted: Holding) -> Iterator[str]:
+def _faults(vault: Vault, authority: Authority, subject: Subject, progress: Progress | None) -> Sequence[str]:
+    found = dict(vault.blobs.survey(subject.prefix))
     try:
-        if wanted.kind == "version":
-            statement = require_statement_of(vault, authority, wanted.model)
-            entries = statement.entries
-            name = layout.signature_name(wanted.model)
-            if Digest.of(vault.blobs.read(name, layout.MAX_SIGNATURE_BYTES)) != statement.oms_digest:
-                yield f"{name} is not the one that was signed"
-        else:
-            entries = read_kept(vault, authority.quarantined[wanted.name]).entries
+        papers = subject.read_papers(vault, authority)
     except RejectedError as error:
-        yield error.message
+        return [error.message]
+    faults = [*papers.faults, *subject.compare_names(papers, found)]
+    there = [entry for entry in papers.entries if entry.object in found]
+    read = [subject.read_object(vault, entry, progress) for entry in there]
+    read += [subject.read_key(vault, papers)] if subject.key in found else []
+    faults += [fault for fault in read if fault is not None]
+    return [f"{shorten(fault.object)} {fault.what}" for fault in faults]
+
+
+def _try_key(vault: Vault, authority: Authority, subject: Subject, keys: dict[str, bytes]) -> None:
+    """Where the data key in the store opens nothing, the backup's takes its place, if that one does."""
+    papers = subject.read_papers(vault, authority)
+    if subject.key not in keys or subject.read_key(vault, papers) is None:
         return
-    for entry in entries:
-        if not is_sound(vault.blobs, entry):
-            yield f"{entry.object} is missing or damaged"
-    if wanted.key not in vault.blobs.list(wanted.key.rpartition("/")[0]):
-        yield f"{wanted.key} is missing"
+    before = vault.blobs.read(subject.key, layout.MAX_WRAPPED_KEY_BYTES)
+    vault.blobs.replace(subject.key, keys[subject.key])
+    if subject.read_key(vault, papers) is not None:
+        vault.blobs.replace(subject.key, before)
+
+
+def _lift(vault: Vault, actor: str, rule: str, wrong: set[str]) -> Iterator[str]:
+    """Let go what was held back and was found sound, every byte of it, just now."""
+    authority = read_authority(vault)
+    for model, known in authority.versions.items():
+        if known.held is not None and str(model) not in wrong and known.state is not State.REVOKED:
+            now = moment(vault, authority)
+            record(vault, build_event(vault, now, actor, "lift", str(model), rule=rule, model=str(model)))
+            yield str(model)
