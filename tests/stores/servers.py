@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-
 from strongroom.adapters.blobs.place import Place
 from strongroom.adapters.blobs.remote import RemoteBlobStore
 from strongroom.adapters.blobs.s3_bucket import S3Bucket
+from strongroom.adapters.blobs.s3_client import new_session
 
 BUCKET = "models"
 DEADLINE_S = 20.0
@@ -77,15 +76,13 @@ def s3_credentials() -> Iterator[dict[str, str]]:
 
 def s3_client(url: str, ca_bundle: Path | None = None) -> Any:
     """The attacker's and the operator's client."""
-    return botocore.session.get_session().create_client(
+    return new_session().create_client(
         "s3", region_name="us-east-1", endpoint_url=url, verify=str(ca_bundle) if ca_bundle else None
     )
 
 
-def make_bucket(
-    url: str, name: str = BUCKET, *, encrypted: bool = True, ca_bundle: Path | None = None
-) -> None:
-    client = s3_client(url, ca_bundle)
+def make_bucket(url: str, name: str = BUCKET, *, encrypted: bool = True, ca: Path | None = None) -> None:
+    client = s3_client(url, ca)
     client.create_bucket(Bucket=name)
     if encrypted:
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -15,6 +16,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     PartialCredentialsError,
 )
+from botocore.loaders import create_loader
 from obstore.store import S3Store
 
 from strongroom.adapters.blobs.bucket import SENDING_THREADS
@@ -50,7 +52,7 @@ class S3Clients:
     def __init__(self, place: Place, region: str | None) -> None:
         """Raises InvalidError: no region is known, or the endpoint is not to be trusted on the way."""
         self.place = place
-        session = botocore.session.get_session()
+        session = new_session()
         region = region or session.get_config_variable("region") or ("us-east-1" if place.endpoint else None)
         if not region:
             raise InvalidError(f"{place.name}: no region is set", hint="set region in [store.s3]")
@@ -97,6 +99,18 @@ class S3Clients:
             "token": frozen.token,
             "expires_at": datetime.now(UTC) + _CREDENTIALS_LAST,
         }
+
+
+def new_session() -> Any:
+    """One credential chain of its own; the description of S3, a megabyte of JSON, is read once a process."""
+    session = botocore.session.get_session()
+    session.register_component("data_loader", _load_descriptions())
+    return session
+
+
+@cache
+def _load_descriptions() -> Any:
+    return create_loader()
 
 
 @contextmanager
