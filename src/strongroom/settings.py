@@ -313,6 +313,18 @@ class SourceSettings(_Section):
     """PEM file of the authorities to believe instead of the system's."""
 
 
+class WatchSettings(_Section):
+    """How the store is watched, beside serving and by `strongroom watch`."""
+
+    in_serve: bool = True
+    rate_mib_s: Annotated[int, Field(ge=1, le=65536)] = 32
+    """Content read in a second, at the most."""
+    survey_s: Annotated[float, Field(ge=1, le=3600)] = 20.0
+    """Between two looks at what the store says of its objects."""
+    reread_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
+    """After so long content is read though nothing says that it changed."""
+
+
 class Settings(_Section):
     """All sections; every field has a safe default, so an empty file is a good one."""
 
@@ -326,6 +338,7 @@ class Settings(_Section):
     sources: SourceSettings = SourceSettings()
     revocation: RevocationSettings = RevocationSettings()
     keys: KeySettings = KeySettings()
+    watch: WatchSettings = WatchSettings()
 
     def insecure_choices(self) -> list[str]:
         """Each setting that weakens a default, by name (I10)."""

@@ -55,6 +55,10 @@ CONTENTS: dict[str, dict[str, str]] = {
     "log": {
         "log": "The record of every decision, under a Merkle tree.",
     },
+    "watching": {
+        "watch": "Compare the store with what was signed, until interrupted; what was altered is named "
+        "and quarantined.",
+    },
     "copies": {
         "restore": "Make the home anew from the backup in FOLDER, with the passphrase of its keystore.",
         "recover": "Rebuild the catalog from the log and the store alone; with --backup put back what the "

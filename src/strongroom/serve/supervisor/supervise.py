@@ -19,6 +19,7 @@ from strongroom.flows.vault import Replayed, Vault, judge, moment, read_authorit
 from strongroom.serve.supervisor.fleet import RESTART_DELAYS_S, Fleet, Slot
 from strongroom.serve.supervisor.gateway import Doors, Gateway
 from strongroom.serve.supervisor.tls import ServerIdentity
+from strongroom.serve.supervisor.watching import WatchThread
 from strongroom.serve.supervisor.worker import Worker
 from strongroom.serve.worker.layers import ON
 from strongroom.settings import Settings
@@ -129,7 +130,11 @@ class Supervisor:
                 self._doors = Doors(listener.fileno(), folder)
                 self._address = listener.getsockname()[:2]
                 record_start(self.vault, self.actor, self.served(), self.settings.insecure_choices())
-                self._loop()
+                watch = self._watch()
+                try:
+                    self._loop()
+                finally:
+                    watch.stop()
                 record_stop(self.vault, self.actor, self.served())
                 if self._ended is not None:
                     raise self._ended
@@ -164,6 +169,13 @@ class Supervisor:
             self._gateway.drain(self.settings.serve.drain_timeout_s + 1)
             self._gateway = None
         self._fold()
+
+    def _watch(self) -> WatchThread:
+        models = tuple(one.model for one in self.served())
+        watch = WatchThread(self.vault, self.actor, self.settings.watch, lambda: models, self.notices.event)
+        if self.settings.watch.in_serve:
+            watch.start()
+        return watch
 
     # -- the gateway -----------------------------------------------------------------------------------
 

@@ -1,0 +1,65 @@
+"""The watcher beside the supervisor's loop: a thread that reads the store slowly, what is served first."""
+
+import threading
+import time
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from strongroom.errors import StrongroomError
+from strongroom.flows.vault import Replayed, Vault, judge, moment, read_authority
+from strongroom.flows.watch import Finding, Pace, Watcher
+from strongroom.settings import WatchSettings
+from strongroom.values import Action, ModelId
+
+JOIN_TIMEOUT_S = 5.0
+
+
+class WatchThread:
+    """Reads for as long as the supervisor runs. Its failure stops nothing that is served."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        actor: str,
+        settings: WatchSettings,
+        served: Callable[[], Collection[ModelId]],
+        told: Callable[[str], None],
+    ) -> None:
+        self._stop = threading.Event()
+        self._told = told
+        # It reads the log for itself, in a thread of its own.
+        self._vault, self._actor = replace(vault, replayed=Replayed()), actor
+        self._watcher = Watcher(
+            self._vault,
+            actor,
+            Pace(settings.rate_mib_s * 2**20, settings.survey_s, settings.reread_hours * 3600.0),
+            told=self._tell,
+            seconds=time.monotonic,
+            wait=self._stop.wait,
+            served=served,
+        )
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask it to end; what it is reading ends with the process if it takes too long."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(JOIN_TIMEOUT_S)
+
+    def _run(self) -> None:
+        try:
+            authority = read_authority(self._vault)
+            now = moment(self._vault, authority)
+            if not judge(authority, self._actor, Action.VERIFY, "*", now).allowed:
+                self._told(f"watch: not started, {self._actor} may not verify everything in the store")
+                return
+            self._watcher.run()
+        except StrongroomError as error:
+            self._told(f"watch: ended: {error.message}")
+
+    def _tell(self, finding: Finding) -> None:
+        held = "; quarantined" if finding.held else ""
+        self._told(f"watch: {finding.of}: {finding.object} {finding.what}{held}")
