@@ -111,7 +111,8 @@ class _Handler(BaseHTTPRequestHandler):
         stand_in = self.server.stand_in
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = urlsplit(self.path)
-        body = json.loads(data) if data else {}
+        is_json = "json" in self.headers.get("Content-Type", "")
+        body = json.loads(data) if data and is_json else {}
         asked = Asked(self.command, parts.path, parts.query, dict(self.headers.items()), body)
         with self.server.lock:
             stand_in.asked.append(asked)
