@@ -66,8 +66,14 @@ def test_sarif(bare: Shell, folder: Path) -> None:
     for result in run["results"]:
         assert rules[result["ruleIndex"]]["id"] == result["ruleId"]
         assert result["level"] in ("error", "warning", "note")
-    place = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-    assert place == "old%20one.pkl"
+    physical = run["results"][0]["locations"][0]["physicalLocation"]
+    assert physical["artifactLocation"]["uri"] == "old%20one.pkl"
+    sizes = {each["location"]["uri"]: each["length"] for each in run["artifacts"]}
+    for result in run["results"]:
+        found = result["locations"][0]["physicalLocation"]
+        region, size = found["region"], sizes[found["artifactLocation"]["uri"]]
+        assert 0 <= region["byteOffset"] <= region["byteOffset"] + region["byteLength"] <= size
+    assert run["tool"]["driver"]["version"] == run["tool"]["driver"]["semanticVersion"]
     assert json.loads(bare("scan", "upload", "--sarif", "-").out) == json.loads(
         (bare.root / "out.sarif").read_text()
     )

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -12,18 +12,18 @@ from typer.core import TyperGroup
 
 from strongroom import __version__
 from strongroom.cli.desk import Desk, DryRun, command, printable
-from strongroom.cli.models import show_published
-from strongroom.cli.people import parse_duration
 from strongroom.errors import InvalidError, OutageError, RejectedError
-from strongroom.flows.rescan import Rescanned
+from strongroom.scan.opinions import Opinion
 from strongroom.scan.report_json import match_to_json, report_to_json, rule_to_json
 from strongroom.scan.rule import RULES_VERSION
 from strongroom.scan.sarif import report_to_sarif
 from strongroom.scan.upload import Report, Verdict
-from strongroom.sdk import running
-from strongroom.sdk.scanning import Scanned, scan_path
-from strongroom.trust.standing import QuarantineRecord
+from strongroom.sdk.scanning import Scanned, scan_path, second_opinions
 from strongroom.values import Severity
+
+if TYPE_CHECKING:
+    from strongroom.flows.rescan import Rescanned
+    from strongroom.trust.standing import QuarantineRecord
 
 _LEVELS = ("low", "medium", "high", "critical")
 _NEVER = "never"
@@ -75,6 +75,12 @@ def scan(
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Scan what symbolic links to files point to.")
     ] = False,
+    second_opinion: Annotated[
+        bool,
+        typer.Option(
+            "--second-opinion", help="Also ask fickling and modelaudit; what they say decides nothing."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the exit code, and errors.")] = False,
 ) -> None:
     """Scan models and what lies beside them. Exit code 4: something was refused."""
@@ -88,6 +94,7 @@ def scan(
         return _rescan_all(desk, [], outdated=False, fail_on=fail_on)
     scanned = [(path, _scan_one(desk, path, jobs, follow_links)) for path in paths or ()]
     report = _join(scanned)
+    opinions = [one for path, each in scanned for one in _ask_others(path, each, wanted=second_opinion)]
     if sarif is not None:
         _write(sarif, orjson.dumps(report_to_sarif(report, __version__), option=orjson.OPT_INDENT_2))
     if html is not None:
@@ -95,9 +102,11 @@ def scan(
 
         _write(html, report_to_html(report, ", ".join(map(str, paths or ())), __version__).encode())
     if desk.json_output:
-        desk.print_json(report_to_json(report))
+        told = {"second_opinions": [one.to_json() for one in opinions]} if second_opinion else {}
+        desk.print_json({**report_to_json(report), **told})
     elif not quiet and sarif != Path("-"):
         _show(desk, report, [folder for _, each in scanned for folder in each.skipped])
+        _show_opinions(desk, opinions)
     if _is_failed(report, fail_on):
         raise typer.Exit(RejectedError.exit_code)
     return None
@@ -182,6 +191,8 @@ def resubmit(
     dry_run: DryRun = False,
 ) -> None:
     """Publish what is in quarantine, as it was handed over, now that its findings are waived."""
+    from strongroom.cli.models import show_published
+
     room = desk.open()
     room.unlock()
     with desk.progress(f"sealing {ticket}", None) as progress:
@@ -213,6 +224,8 @@ def waive(
     dry_run: DryRun = False,
 ) -> None:
     """Let one finding pass, in these bytes only. Not in what one handed over oneself."""
+    from strongroom.cli.people import parse_duration
+
     lasts = parse_duration(duration)
     index = desk.open().waive(ticket, finding, reason, lasts=lasts, dry_run=dry_run)
     outcome = "would be waived" if dry_run else f"waived, log record {index}"
@@ -235,6 +248,8 @@ def rescan(
 
 
 def _rescan_all(desk: Desk, models: list[str], *, outdated: bool, fail_on: str) -> None:
+    from strongroom.sdk import running
+
     room = desk.open()
     room.unlock()
     chosen = models or [str(model) for model in room.versions_to_rescan(outdated=outdated)]
@@ -251,7 +266,7 @@ def _rescan_all(desk: Desk, models: list[str], *, outdated: bool, fail_on: str) 
         raise typer.Exit(RejectedError.exit_code)
 
 
-def _show_rescanned(desk: Desk, one: Rescanned, serving: set[str]) -> None:
+def _show_rescanned(desk: Desk, one: "Rescanned", serving: set[str]) -> None:
     model = str(one.record.model)
     found = (*one.report.matches, *one.packages)
     where = ", which is BEING SERVED" if model in serving and not one.is_sound else ""
@@ -262,7 +277,7 @@ def _show_rescanned(desk: Desk, one: Rescanned, serving: set[str]) -> None:
         desk.show(None, f"  next      strongroom revoke {model} --reason WHY")
 
 
-def _rescanned_to_json(one: Rescanned, serving: set[str]) -> dict[str, Any]:
+def _rescanned_to_json(one: "Rescanned", serving: set[str]) -> dict[str, Any]:
     return {
         "model": str(one.record.model),
         "digest": str(one.record.manifest),
@@ -274,7 +289,7 @@ def _rescanned_to_json(one: Rescanned, serving: set[str]) -> dict[str, Any]:
     }
 
 
-def _kept_to_json(one: QuarantineRecord) -> dict[str, Any]:
+def _kept_to_json(one: "QuarantineRecord") -> dict[str, Any]:
     return {
         "ticket": one.ticket,
         "model": str(one.model),
@@ -303,6 +318,17 @@ def _scan_one(desk: Desk, path: Path, jobs: int | None, follow_links: bool) -> S
             return lambda done: bar.update(task, advance=1, current=printable(done)[-40:])
 
         return scan_path(path, jobs=jobs, follow_links=follow_links, start=begin)
+
+
+def _ask_others(path: Path, scanned: Scanned, *, wanted: bool) -> list[Opinion]:
+    return second_opinions(path, scanned.report) if wanted else []
+
+
+def _show_opinions(desk: Desk, opinions: list[Opinion]) -> None:
+    for one in opinions:
+        desk.show(None, f"second opinion, not deciding: {one.tool} on {one.path}: {one.says}")
+        for words in one.words:
+            desk.show(None, f"          {words}")
 
 
 def _join(scanned: list[tuple[Path, Scanned]]) -> Report:

@@ -30,6 +30,7 @@ _SECURITY_SEVERITY = {
 def report_to_sarif(report: Report, tool_version: str) -> dict[str, Any]:
     """Return one SARIF run. Paths are relative to what was scanned (``%SRCROOT%``)."""
     rules = sorted({match.rule.id: match.rule for match in report.matches}.values(), key=lambda rule: rule.id)
+    sizes = {file.path: file.size_bytes for file in report.files}
     numbers = {rule.id: number for number, rule in enumerate(rules)}
     return {
         "$schema": SCHEMA,
@@ -39,6 +40,8 @@ def report_to_sarif(report: Report, tool_version: str) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "strongroom",
+                        "fullName": f"strongroom {tool_version}",
+                        "version": tool_version,
                         "semanticVersion": tool_version,
                         "rules": [_rule(rule) for rule in rules],
                         "properties": {"rulesVersion": RULES_VERSION},
@@ -49,7 +52,10 @@ def report_to_sarif(report: Report, tool_version: str) -> dict[str, Any]:
                 "artifacts": [
                     {"location": _location(file.path), "length": file.size_bytes} for file in report.files
                 ],
-                "results": [_result(match, numbers[match.rule.id]) for match in report.matches],
+                "results": [
+                    _result(match, numbers[match.rule.id], sizes.get(match.place.path, 0))
+                    for match in report.matches
+                ],
                 "invocations": [
                     {
                         "executionSuccessful": True,
@@ -80,11 +86,15 @@ def _rule(rule: Rule) -> dict[str, Any]:
     }
 
 
-def _result(match: Match, number: int) -> dict[str, Any]:
+def _result(match: Match, number: int, size_bytes: int) -> dict[str, Any]:
     place = match.place
-    physical: dict[str, Any] = {"artifactLocation": _location(place.path)}
+    region = {
+        "byteOffset": 0,
+        "byteLength": size_bytes,
+    }  # all of it, unless a byte of the file itself is meant
     if place.offset is not None and not place.members:
-        physical["region"] = {"byteOffset": place.offset, "byteLength": 1}
+        region = {"byteOffset": place.offset, "byteLength": 1}
+    physical: dict[str, Any] = {"artifactLocation": _location(place.path), "region": region}
     inside = [*place.members, *([place.name] if place.name else [])]
     location: dict[str, Any] = {"physicalLocation": physical}
     if inside:

@@ -7,7 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from strongroom.adapters.scanning.pool import scan_parts
+from strongroom.adapters.scanning.second import ask_others, find_tools
 from strongroom.adapters.scanning.tree import Tree
+from strongroom.artifact.formats import Format
+from strongroom.errors import InvalidError
+from strongroom.scan.opinions import Opinion
 from strongroom.scan.upload import Report, join_parts
 
 MAX_JOBS = 64
@@ -45,3 +49,21 @@ def scan_path(
     finally:
         tree.close()
     return Scanned(report, tuple(tree.skipped))
+
+
+def second_opinions(path: str | Path, report: Report) -> list[Opinion]:
+    """Return what fickling and modelaudit say of ``path``; it decides nothing.
+
+    Each that is installed runs in a process of its own: no network, bounded time and memory.
+
+    Raises:
+        InvalidError: neither is installed.
+    """
+    tools = find_tools()
+    if not tools:
+        raise InvalidError(
+            "scan: neither fickling nor modelaudit is installed",
+            hint="pip install fickling modelaudit, in this environment or one on the PATH",
+        )
+    pickles = [file.path for file in report.files if file.format is Format.PICKLE]
+    return ask_others(Path(path), pickles, tools)
