@@ -8,6 +8,7 @@ from pathlib import Path
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.adapters.keys.routed import Custody, RoutedKeys
 from strongroom.adapters.keys.secret_file import read_secret
+from strongroom.adapters.keys.trusted_module import require_trusted_module
 from strongroom.errors import DeniedError, InvalidError
 from strongroom.settings import (
     AwsKeySettings,
@@ -38,14 +39,13 @@ def open_custodies(
 
 
 def _open_pkcs11(settings: Pkcs11Settings, home: Path, ask: Ask | None) -> Custody:
-    module = require_setting(settings.module, "keys.pkcs11.module")
+    name = "keys.pkcs11.module"
+    module = require_trusted_module(Path(require_setting(settings.module, name)), name)
     token = require_setting(settings.token, "keys.pkcs11.token")
-    if not Path(module).is_file():
-        raise InvalidError(f"keys.pkcs11.module: there is no file {module}", hint="see docs/keys.md")
     with needs_extra("pkcs11", "hsm"):
         from strongroom.adapters.keys.pkcs11 import Pkcs11Keys
     pin = secret_from(home, settings.pin_file, f"PIN of the token {token}", ask)
-    return Pkcs11Keys(module, token, pin, deadline_s=settings.deadline_s)
+    return Pkcs11Keys(str(module), token, pin, deadline_s=settings.deadline_s)
 
 
 def _open_vault(settings: VaultSettings, home: Path, ask: Ask | None) -> Custody:

@@ -31,6 +31,7 @@ def shared_token() -> Token:
 
 def new_token() -> Token:
     """Make an empty token, under a label of its own."""
+    assert Path(MODULE).exists(), "SoftHSM is missing: run scripts/debian-packages"
     if not SETTINGS.exists():
         TOKENS.mkdir(mode=0o700)
         SETTINGS.write_text(

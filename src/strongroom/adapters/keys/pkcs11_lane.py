@@ -29,8 +29,9 @@ os.register_at_fork(after_in_child=_LANES.clear)
 
 
 def lane_of(module: str) -> "Lane":
-    """Return the lane of a library in this process."""
-    return _LANES.setdefault(module, Lane(module))
+    """Return the lane of a library in this process. Two paths to one file are one library: it starts once."""
+    found = os.path.realpath(module)
+    return _LANES.setdefault(found, Lane(found))
 
 
 class Lane:
