@@ -60,6 +60,8 @@ def show_version(vault: Vault, actor: str, model: ModelId) -> Shown:
     """
     authority = read_authority(vault)
     require_permission(vault, authority, actor, Action.LIST, str(model))
+    if model in authority.unmanaged:
+        authority.require_version(model)
     if model not in authority.versions:
         known = [str(other) for other in authority.versions if other.family == model.family]
         hint = f"there is {', '.join(sorted(known)[-3:])}" if known else "see: strongroom list"
