@@ -48,11 +48,11 @@ def publish(
         typer.Option(
             "--allow-older", "--allow-rollback", help="Permit a version below the highest published."
         ),
+    ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Only such files of an address: '*.onnx'; may be repeated."),
     ] = None,
-    ] = False,
     convert: Annotated[
         bool, typer.Option("--convert", help="Turn it into ONNX first, in a sandbox; see docs/convert.md.")
     ] = False,
@@ -74,8 +74,8 @@ def publish(
             owner=owner,
             schema=chosen,
             dependencies=dependencies,
-            only=tuple(only or ()),
             allow_older=allow_older,
+            only=tuple(only or ()),
             convert=convert,
             conversion=conversion,
             progress=progress,
@@ -190,21 +190,21 @@ def _lines_of(shown: dict[str, Any]) -> list[str]:
         for one in shown["approvals"]
     ]
     lines += [f"{name:13} {shown[name]}" for name in ("format", "digest", "statement", "log_index")]
-    if shown.get("provenance"):
-        lines.append(f"{'from':13} {_place_of(shown['provenance'])}")
     lines += [
         f"{'file':13} {one['path']}  {one['size_bytes']} bytes  {one['sha256']}" for one in shown["files"]
     ]
     for kind in ("inputs", "outputs"):
+        for tensor in (shown["schema"] or {}).get(kind, []):
+            lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
+    if shown.get("provenance"):
+        lines.append(f"{'from':13} {_place_of(shown['provenance'])}")
+    conversion = (shown.get("inspection") or {}).get("conversion")
+    return lines if conversion is None else [*lines, *_conversion_lines(conversion)]
+
+
 def _place_of(provenance: dict[str, Any]) -> str:
     path = f"#{provenance['path']}" if provenance["path"] else ""
     return f"{provenance['kind']} {provenance['repository']}@{provenance['revision']}{path}"
-
-
-        for tensor in (shown["schema"] or {}).get(kind, []):
-            lines.append(f"{kind[:-1]:13} {tensor['name']}  {tensor['dtype']}{tensor['shape']}")
-    conversion = (shown.get("inspection") or {}).get("conversion")
-    return lines if conversion is None else [*lines, *_conversion_lines(conversion)]
 
 
 def _conversion_lines(conversion: dict[str, Any]) -> list[str]:

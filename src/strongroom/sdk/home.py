@@ -45,8 +45,8 @@ from strongroom.scan.lockfiles import MAX_LOCKFILE_BYTES, Lockfile, parse_lockfi
 from strongroom.scan.scan import Match
 from strongroom.sdk import converting, running
 from strongroom.sdk.client import DEFAULT_URL, Client, Prediction, memory_file
-from strongroom.settings import Settings, find_home, read_settings
 from strongroom.sdk.fetching import open_source as open_offered
+from strongroom.settings import Settings, find_home, read_settings
 from strongroom.trust.authority import GrantRecord, Identity
 from strongroom.trust.grants import Grant
 from strongroom.trust.keyring import TrustRoot
@@ -140,27 +140,27 @@ class Strongroom:
         schema: dict[str, Any] | None = None,
         dependencies: dict[str, Any] | str | Path | None = None,
         allow_older: bool = False,
-        convert: bool = False,
         only: Sequence[str] = (),
+        convert: bool = False,
         conversion: str | Path | None = None,
         progress: Progress | None = None,
         dry_run: bool = False,
     ) -> publishing.Published:
         """Seal, inspect, sign and catalogue a file, a folder, or what an address pins; see `flows.publish`.
 
-        ``dependencies``: names and versions, or a lockfile (docs/bom.md). ``convert``: it is an original,
         ``path``: also ``git+https:…``, ``git:folder@commit``, ``hf:…`` or ``oci:…`` (docs/provenance.md),
         of which ``only`` files that one of these patterns fits are taken.
+        ``dependencies``: names and versions, or a lockfile (docs/bom.md). ``convert``: it is an original,
         converted first without writing anything. ``conversion``: the record of an earlier conversion.
         """
         vault = self.unlock()
         vault.trials = _find_trials(self.settings)
         evidence = read_file(Path(conversion), MAX_RECORD_FILE_BYTES) if conversion is not None else None
         source: ModelSource
-        if convert:
         provenance, promised = None, {}
         if convert and is_address(str(path)):
             raise InvalidError("publish: what is converted is a file of this machine")
+        if convert:
             made = self.convert(path, model, dry_run=dry_run)
             evidence, source = made.evidence, converting.to_source(made)
         else:
@@ -177,9 +177,9 @@ class Strongroom:
                 declare_dependencies(dependencies),
                 allow_older,
                 conversion=evidence,
-            )
                 provenance=provenance,
                 promised=promised,
+            )
             return publishing.publish(vault, offer, progress, dry_run=dry_run)
         finally:
             source.close()
