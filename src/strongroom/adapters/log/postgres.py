@@ -137,13 +137,13 @@ class PostgresLog:
         with self._server.read(_WHAT) as connection:
             if not 0 <= start <= end <= _size(connection):
                 raise InvalidError(f"log: has no records {start} to {end}")
-        return self._leaves(start, end)
+        return self._bundles(start, end)
 
     def tile(self, level: int, index: int, width: int) -> Sequence[bytes]:
         with self._server.read(_WHAT) as connection:
             return _Rows(connection).tile(level, index, width)
 
-    def _leaves(self, start: int, end: int) -> Iterator[bytes]:
+    def _bundles(self, start: int, end: int) -> Iterator[bytes]:
         """Bundle by bundle: between them no transaction is open that the reader's own pace would keep so."""
         for first, last in pairwise([*range(start, end, WIDTH), end]):
             with self._server.read(_WHAT) as connection:
