@@ -54,6 +54,10 @@ def _open_bucket(place: Place, settings: StoreSettings) -> Bucket:
         from strongroom.adapters.blobs.s3_bucket import S3Bucket
 
         return S3Bucket(place, settings.s3.region, settings.s3.sse, settings.s3.kms_key_id)
+    if place.scheme == "az":
+        from strongroom.adapters.blobs.azure_bucket import AzureBucket
+
+        return AzureBucket(place, settings.az.account, settings.az.encryption_scope)
     raise InvalidError(f"store.blobs: {place.scheme}:// is not supported")
 
 

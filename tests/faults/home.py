@@ -57,12 +57,18 @@ def run_and_die(shell: Shell, arguments: tuple[str, ...], at: int) -> bool:
     return bool(process.exitcode == -signal.SIGKILL)
 
 
+def cloud_credentials() -> dict[str, str]:
+    """What the tests of object stores put into this process, for a command that reaches one."""
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 def _start(shell: Shell, target: Callable[..., None], arguments: tuple[str, ...], *more: Any) -> Any:
     environment = {
         "HOME": str(shell.root),
         "STRONGROOM_HOME": str(shell.home),
         "PATH": os.environ["PATH"],
         "STRONGROOM_PASSPHRASE_FILE": str(shell.passphrase_file),
+        **cloud_credentials(),
     }
     process = _CONTEXT.Process(
         target=target, args=(*more, list(arguments), environment, str(shell.root), False)

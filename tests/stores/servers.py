@@ -1,5 +1,6 @@
 """Starts the servers, each once in a test session, and makes stores over them."""
 
+import base64
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from strongroom.adapters.blobs.azure_bucket import AzureBucket
 from strongroom.adapters.blobs.place import Place
 from strongroom.adapters.blobs.remote import RemoteBlobStore
 from strongroom.adapters.blobs.s3_bucket import S3Bucket
@@ -87,6 +89,18 @@ def make_bucket(url: str, name: str = BUCKET, *, encrypted: bool = True, ca: Pat
     if encrypted:
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+
+
+AZURE_KEY = base64.b64encode(b"a key of the emulator, for tests").decode()
+
+
+def azure_store(
+    url: str, spool: Path, prefix: str = "", *, deadline_s: float = DEADLINE_S
+) -> RemoteBlobStore:
+    """The key of the emulator is public; another one does for a stand-in."""
+    place = Place("az", BUCKET, prefix, url, deadline_s=deadline_s)
+    spool.mkdir(exist_ok=True)
+    return RemoteBlobStore(AzureBucket(place, None, None), spool)
 
 
 def s3_store(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from strongroom.adapters.blobs.place import Place
+from strongroom.errors import RejectedError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -42,6 +43,14 @@ class Source(Protocol):
     def read_into(self, offset: int, buffer: memoryview) -> int: ...
 
 
+def read_part(source: Source, offset: int, size: int) -> bytes:
+    """Raises RejectedError: the source is shorter than it said."""
+    data = bytearray(min(size, source.size - offset))
+    if source.read_into(offset, memoryview(data)) != len(data):
+        raise RejectedError("spool: an object became shorter while it was sent")
+    return bytes(data)
+
+
 class Notes(Protocol):
     """What a sending in several parts must remember to go on after a crash: a small JSON object."""
 
@@ -60,13 +69,16 @@ class Bucket(Protocol):
 
     @property
     def objects(self) -> "ObjectStore":
-        """For reading, listing and deleting, with the prefix applied."""
+        """For reading and listing, with the prefix applied."""
 
     def put(self, name: str, data: bytes, mark: str, *, only_new: bool) -> None:
         """Write in one request. ``mark``, kept with the object, tells our write from another's.
 
         Raises InvalidError: ``only_new``, and the name is taken by an object of another mark.
         """
+
+    def delete(self, name: str) -> None:
+        """Remove an object; a missing one is no error."""
 
     def send(self, name: str, source: Source, notes: Notes) -> None:
         """Write in parts, create-only, going on from what ``notes`` say; clears them when it is done.

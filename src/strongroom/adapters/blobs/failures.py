@@ -1,8 +1,11 @@
-"""What the failures of obstore mean."""
+"""How obstore is to connect, and what its failures mean."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from obstore.exceptions import (
     BaseError,
@@ -13,13 +16,39 @@ from obstore.exceptions import (
 )
 
 from strongroom.adapters.blobs.names import missing
-from strongroom.adapters.blobs.patience import SilentError
-from strongroom.errors import OutageError, RejectedError, StrongroomError, shorten
+from strongroom.adapters.blobs.patience import CONNECT_TIMEOUT_S, SilentError, attempt_timeout_s
+from strongroom.adapters.blobs.place import Place
+from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError, shorten
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+MAX_BUNDLE_BYTES = 4 * 2**20
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _NO_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "NoSuchContainer"})
 _WORTH_ANOTHER = frozenset({408, 425, 429})
+
+
+def client_options(place: Place, url: str) -> "ClientConfig":
+    """How obstore is to connect: with the same deadline and authorities as the cloud's own client."""
+    options: ClientConfig = {
+        "allow_http": url.startswith("http:"),
+        "allow_invalid_certificates": False,
+        "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
+        "timeout": timedelta(seconds=attempt_timeout_s(place.deadline_s)),
+    }
+    if place.ca_bundle is not None:
+        options["root_certificate"] = _read_bundle(place.ca_bundle, place)
+    return options
+
+
+def _read_bundle(path: Path, place: Place) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BUNDLE_BYTES)
+    except OSError as error:
+        raise InvalidError(f"{place.name}: ca_bundle {path}: {error.strerror}") from None
 
 
 @contextmanager

@@ -16,7 +16,14 @@ from typing import Any, TypeVar
 from botocore.exceptions import ClientError
 
 from strongroom.adapters.blobs import s3_posture
-from strongroom.adapters.blobs.bucket import SENDING_THREADS, Notes, Posture, Source, part_size
+from strongroom.adapters.blobs.bucket import (
+    SENDING_THREADS,
+    Notes,
+    Posture,
+    Source,
+    part_size,
+    read_part,
+)
 from strongroom.adapters.blobs.names import taken
 from strongroom.adapters.blobs.patience import insist
 from strongroom.adapters.blobs.place import Place
@@ -81,6 +88,10 @@ class S3Bucket:
             with refusals(self._place):
                 self._client.delete_object(**self._at(name))
             raise self._unencrypted(name)
+
+    def delete(self, name: str) -> None:
+        with refusals(self._place):
+            self._client.delete_object(**self._at(name))
 
     def send(self, name: str, source: Source, notes: Notes) -> None:
         # (1) the upload begun earlier, or a new one
@@ -171,7 +182,7 @@ class S3Bucket:
 
         def send(number: int) -> None:
             nonlocal noted_at
-            data = _read_part(source, (number - 1) * step, step)
+            data = read_part(source, (number - 1) * step, step)
             part = self._insist(lambda: self._send_part(name, str(state["upload"]), number, data))
             with lock:
                 state["parts"][str(number)] = part
@@ -253,13 +264,6 @@ class S3Bucket:
 
     def _insist(self, ask: Callable[[], _Answer]) -> _Answer:
         return insist(ask, self._place.name, self._place.deadline_s)
-
-
-def _read_part(source: Source, offset: int, size: int) -> bytes:
-    data = bytearray(min(size, source.size - offset))
-    if source.read_into(offset, memoryview(data)) != len(data):
-        raise RejectedError("spool: an object became shorter while it was sent")
-    return bytes(data)
 
 
 def _checksum(data: bytes) -> str:

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore.session
@@ -20,7 +22,7 @@ from botocore.loaders import create_loader
 from obstore.store import S3Store
 
 from strongroom.adapters.blobs.bucket import SENDING_THREADS
-from strongroom.adapters.blobs.failures import denied, no_bucket
+from strongroom.adapters.blobs.failures import client_options, denied, no_bucket
 from strongroom.adapters.blobs.patience import CONNECT_TIMEOUT_S, SilentError, attempt_timeout_s
 from strongroom.adapters.blobs.place import Place
 from strongroom.errors import InvalidError, OutageError, shorten
@@ -56,13 +58,14 @@ class S3Clients:
         region = region or session.get_config_variable("region") or ("us-east-1" if place.endpoint else None)
         if not region:
             raise InvalidError(f"{place.name}: no region is set", hint="set region in [store.s3]")
-        ca_bundle = place.ca_bundle or session.get_config_variable("ca_bundle")
+        known = session.get_config_variable("ca_bundle")
+        bundle = place.ca_bundle or (Path(known) if known else None)
         with refusals(place):
             self.client: Any = session.create_client(
                 "s3",
                 region_name=region,
                 endpoint_url=place.endpoint,
-                verify=str(ca_bundle) if ca_bundle else None,
+                verify=str(bundle) if bundle else None,
                 config=_config(place),
             )
         self._session = session
@@ -77,13 +80,7 @@ class S3Clients:
                 "skip_signature": False,
                 "disable_bulk_delete": True,
             },
-            client_options={
-                "allow_http": url.startswith("http:"),
-                "allow_invalid_certificates": False,
-                "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_S),
-                "timeout": timedelta(seconds=attempt_timeout_s(place.deadline_s)),
-                **({"root_certificate": _read_bundle(str(ca_bundle), place)} if ca_bundle else {}),
-            },
+            client_options=client_options(replace(place, ca_bundle=bundle), url),
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=place.deadline_s)},
             credential_provider=self._credentials,
         )
@@ -157,11 +154,3 @@ def _config(place: Place) -> Config:
         request_checksum_calculation="when_required",  # we give SHA-256 ourselves
         response_checksum_validation="when_required",
     )
-
-
-def _read_bundle(path: str, place: Place) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read(2**20)
-    except OSError as error:
-        raise InvalidError(f"{place.name}: ca_bundle {path}: {error.strerror}") from None
