@@ -43,6 +43,7 @@ CONTENTS: dict[str, dict[str, str]] = {
     "revoke": {
         "revoke": "Take away for good; gateways follow within seconds.",
         "revocation": "The signed list of what is revoked.",
+        "shred": "Destroy keys, so that no copy of a model opens again. Takes two people.",
     },
     "rotate": {
         "rotate": "New keys for old, while everything goes on.",

@@ -1,4 +1,4 @@
-"""revoke, revocation: what is taken away for good, and the list that says so."""
+"""revoke, revocation, shred: what is taken away for good, the list that says so, and keys destroyed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +44,7 @@ def add_to(app: typer.Typer) -> None:
     command(listing, "refresh")(refresh)
     command(listing, "export")(export)
     app.add_typer(listing, name="revocation")
+    command(app, "shred")(shred)
 
 
 def version(
@@ -155,6 +156,42 @@ def export(
     """Write the list, and an X.509 CRL of it for TLS stacks such as OpenSSL, nginx and Envoy."""
     paths = [str(path) for path in revocation.export_list(desk.open(), to)]
     desk.show({"files": paths}, *paths)
+
+
+def shred(
+    desk: Desk,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="family@version, or a whole family.")],
+    reason: Annotated[str, typer.Option(help="Why; stands in the log. Asking needs it.")] = "",
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Carry out what somebody else asked for, or go on with it.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Destroy the keys of a version or family, so that no copy of it opens again. Takes two people."""
+    room = desk.open()
+    if not confirm:
+        index = revocation.request_shred(room, target, reason, dry_run=dry_run)
+        desk.show(
+            {
+                "target": target,
+                "state": "requested",
+                "log_index": None if dry_run else index,
+                "dry_run": dry_run,
+            },
+            f"{target}  {'would be asked for' if dry_run else f'asked for, log record {index}'}",
+            *([] if dry_run else [f"next     an admin who is not you: strongroom shred {target} --confirm"]),
+        )
+        return
+    done = revocation.shred(room, target, dry_run=dry_run)
+    value = {"target": target, "state": "shredded", "keys": done.keys, "objects": done.objects}
+    desk.show(
+        {**value, "log_index": None if dry_run else done.log_index, "dry_run": dry_run},
+        f"{target}  would be shredded, {done.keys} wrapped keys"
+        if dry_run
+        else f"{target}  shredded, log record {done.log_index}",
+        *([] if dry_run else [f"proof    {done.keys} wrapped keys were tried, and none opens"]),
+        *([] if dry_run else [f"removed  {done.objects} objects"]),
+    )
 
 
 def _parse_moment(text: str) -> datetime:

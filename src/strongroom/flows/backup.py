@@ -232,7 +232,7 @@ class _Keeper:
         for ticket, kept in authority.quarantined.items():
             yield from self._attempt(
                 f"quarantine {ticket}",
-                False,
+                authority.is_doomed(kept.model),
                 quarantine_holding(kept),
                 authority,
             )

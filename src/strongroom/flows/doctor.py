@@ -12,6 +12,7 @@ from strongroom.errors import RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.audit import verify_whole_log
 from strongroom.flows.listing import orphans
+from strongroom.flows.revocations import read_list, require_log_of
 from strongroom.flows.rotate_probe import opening_probe
 from strongroom.flows.rotate_signing import is_enabled
 from strongroom.flows.statement import require_statement_of
@@ -51,6 +52,7 @@ def examine(vault: Vault, home: Path, insecure: list[str], policy: RotationPolic
         ("clock", lambda: _clock(vault)),
         ("home", lambda: _home(home)),
         ("store", lambda: _store(vault)),
+        ("revocations", lambda: _revocations(vault)),
         ("grants", lambda: _grants(vault)),
         ("owners", lambda: _owners(vault)),
         ("certificates", lambda: _certificates(vault)),
@@ -168,12 +170,46 @@ def _unlike_statements(vault: Vault, authority: Authority) -> Iterator[str]:
             yield error.message
             continue
         expected = set(layout.expected_names(model, [entry.object for entry in statement.entries]))
+        if authority.is_doomed(model):
+            expected = set(layout.remaining_names(model, known.generation))
         found = set(vault.blobs.list(layout.prefix(model)))
         passing = layout.generation_names(model, known.beside or 0, len(statement.entries))
         for name in sorted(found - expected - set(passing if known.beside is not None else ())):
             yield f"{model}: unsigned file {shorten(name)} beside the model"
         for name in sorted(expected - found):
             yield f"{model}: {shorten(name)} is missing from the store"
+
+
+def _revocations(vault: Vault) -> Iterator[Check]:
+    authority = read_authority(vault)
+    for one in authority.shreds.values():
+        if one.pending:
+            yield Check(
+                "revocations",
+                Verdict.FAIL,
+                f"{one.target} is to be shredded since {one.confirmed_at:%Y-%m-%d} and not shown to be",
+                f"strongroom shred {one.target} --confirm",
+            )
+        elif one.is_open(moment(vault, authority)):
+            yield Check(
+                "revocations",
+                Verdict.WARN,
+                f"{one.requested_by} asks to shred {one.target}, which nobody else has confirmed",
+                f"an admin who agrees: strongroom shred {one.target} --confirm",
+            )
+    listed = read_list(vault)
+    if listed is not None:
+        require_log_of(authority, listed)
+    if authority.issue is not None and (listed is None or listed.issue.number < authority.issue.number):
+        yield Check(
+            "revocations",
+            Verdict.FAIL,
+            "the revocation list in the store is missing, or older than the log says",
+            "strongroom revocation refresh",
+        )
+    else:
+        number = "none was issued yet" if listed is None else f"list {listed.issue.number} is in the store"
+        yield Check("revocations", Verdict.OK, number)
 
 
 def _grants(vault: Vault) -> Iterator[Check]:

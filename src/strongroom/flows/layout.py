@@ -71,6 +71,12 @@ def generation_names(model: ModelId, generation: int, files: int) -> list[str]:
     return [*objects, *seal, wrapped_key_name(model, generation)]
 
 
+def remaining_names(model: ModelId, generation: int) -> list[str]:
+    """What stays of a version that was shredded, sorted: what there was, and who signed it."""
+    seal = [seal_name(model, generation)] if generation else []
+    return sorted([statement_name(model), signature_name(model), *seal])
+
+
 def expected_names(model: ModelId, objects: list[str]) -> list[str]:
     """Every name that must stand under `prefix`, sorted; ``objects`` are those of the generation in force."""
     ours = objects[0].rpartition("/")[0] if objects else prefix(model)

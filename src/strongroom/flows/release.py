@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from strongroom.artifact.manifest import Entry, Manifest
 from strongroom.artifact.stream import unseal, verify_root
-from strongroom.errors import OutageError, RejectedError, StrongroomError, shorten
+from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.revocations import require_unlisted
 from strongroom.flows.statement import require_statement_of
@@ -116,6 +116,8 @@ def _verify(
     vault: Vault, actor: str, rule: str, model: ModelId, full: bool, progress: Progress | None
 ) -> SealStatement:
     authority = read_authority(vault)
+    if authority.is_doomed(model):
+        raise InvalidError(f"{model}: is shredded", hint=f"what there was: strongroom show {model}")
     statement = require_statement_of(vault, authority, model)
     _require_complete(vault, authority.versions[model], statement)
     _require_model_signature(vault, authority, model, statement)

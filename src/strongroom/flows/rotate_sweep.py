@@ -43,13 +43,13 @@ class Swept:
 
 
 def held_keys(authority: Authority, family: str) -> Iterator[Held]:
-    """Yield every wrapped data key of the family that the log knows of."""
+    """Yield every wrapped data key of the family that the log knows of and that is not to be destroyed."""
     for model, known in authority.versions.items():
-        if model.family == family:
+        if model.family == family and not authority.is_doomed(model):
             name = layout.wrapped_key_name(model, known.generation)
             yield Held(model, known.manifest, name, known.state is State.REVOKED)
     for kept in authority.quarantined.values():
-        if kept.model.family == family:
+        if kept.model.family == family and not authority.is_doomed(kept.model):
             name = layout.quarantine_key_name(kept.model, kept.ticket)
             yield Held(kept.model, kept.manifest, name, dispensable=True)
 

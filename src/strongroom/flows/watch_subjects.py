@@ -125,4 +125,5 @@ class Subject:
 
 def subjects_of(authority: Authority, is_wanted: Callable[[VersionRecord], bool]) -> Iterator[Subject]:
     yield from (Subject.of_version(known) for known in authority.versions.values() if is_wanted(known))
-    yield from (Subject.of_upload(kept) for kept in authority.quarantined.values())
+    uploads = authority.quarantined.values()
+    yield from (Subject.of_upload(kept) for kept in uploads if not authority.is_doomed(kept.model))

@@ -8,10 +8,12 @@ from pathlib import Path
 from strongroom.errors import InvalidError
 from strongroom.flows import layout
 from strongroom.flows import revocations as listing
+from strongroom.flows import shred as shredding
 from strongroom.flows.revoke import find_signing_key, signed_by
 from strongroom.flows.vault import moment, read_authority
 from strongroom.sdk.home import Strongroom
 from strongroom.trust.revocations import MAX_LIST_BYTES, RevocationList
+from strongroom.trust.shreds import Target
 from strongroom.values import ModelId
 
 LIST_FILE = "revocations.json"
@@ -82,3 +84,13 @@ def versions_signed_by(room: Strongroom, key: str) -> list[ModelId]:
     if found.revoked_at is None:
         return []
     return signed_by(authority, found.public.key_id, found.revoked_at)
+
+
+def request_shred(room: Strongroom, target: str, reason: str, *, dry_run: bool = False) -> int:
+    """Ask for a version or family to be shredded; another person confirms it. Returns the log index."""
+    return shredding.request_shred(room.unlock(), room.acting, Target.parse(target), reason, dry_run=dry_run)
+
+
+def shred(room: Strongroom, target: str, *, dry_run: bool = False) -> shredding.Shredded:
+    """Destroy what another person asked to shred, prove it, and remove what is left; see `flows.shred`."""
+    return shredding.shred(room.unlock(), room.acting, Target.parse(target), dry_run=dry_run)

@@ -224,6 +224,8 @@ def _quarantine(standing: Standing, event: Event, at: datetime) -> Changes:
     ticket = detail["ticket"]
     if _TICKET.fullmatch(ticket) is None or ticket in standing.quarantined:
         raise RejectedError(f"{shorten(ticket)} is no ticket, or taken")
+    if ModelId.parse(detail["model"]).family in standing.revoked_families:
+        raise RejectedError(f"{shorten(detail['model'])} is of a family that is revoked")
     kept = QuarantineRecord(
         ticket,
         ModelId.parse(detail["model"]),
