@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from strongroom.errors import RejectedError, StrongroomError, shorten
+from strongroom.errors import InvalidError, RejectedError, StrongroomError, shorten
 from strongroom.flows import layout
 from strongroom.flows.audit import verify_whole_log
 from strongroom.flows.listing import orphans
@@ -57,6 +57,7 @@ def examine(vault: Vault, home: Path, insecure: list[str], policy: RotationPolic
         ("owners", lambda: _owners(vault)),
         ("certificates", lambda: _certificates(vault)),
         ("rotation", lambda: _rotation(vault, policy)),
+        ("custody", lambda: _custody(vault)),
         ("choices", lambda: _choices(vault, insecure)),
         ("swap", _swap),
     ):
@@ -295,6 +296,25 @@ def _keys_that_are_back(vault: Vault, authority: Authority) -> Iterator[Check]:
         if is_enabled(vault, uri):
             evidence = f"{uri}: was rotated away and still signs, though nothing that it signs is believed"
             yield Check("rotation", Verdict.WARN, evidence, "disable it in its custody, or rotate again")
+
+
+def _custody(vault: Vault) -> Iterator[Check]:
+    """What the custody of each family's key says of it; a custody that is silent says so here too."""
+    if vault.keys is None:
+        return
+    authority = read_authority(vault)
+    concerned = False
+    for family in authority.families():
+        uri = authority.family_key(family)
+        try:
+            concerns = vault.keys.describe(uri).concerns
+        except InvalidError:
+            continue  # never made, or shredded
+        for concern in concerns:
+            concerned = True
+            yield Check("custody", Verdict.WARN, f"{uri}: {concern}", "see docs/keys.md")
+    if not concerned:
+        yield Check("custody", Verdict.OK, "no custody tells of a weakness of its keys")
 
 
 def _choices(vault: Vault, insecure: list[str]) -> Iterator[Check]:
