@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 EXTRAS_READY := .venv-extras/.ready
-.PHONY: help demo test test-extras check lint fmt bench bench-scan bench-watch fuzz dev lock clean
+.PHONY: help demo test test-extras check lint fmt bench bench-rotate bench-scan bench-watch fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -45,6 +45,9 @@ bench: $(READY) $(BENCH_READY) ## sealing and serving against other tools, as ta
 
 bench-watch: $(READY) ## the watcher on 1,000 small models; about 20 minutes
 	@$(BIN)/python bench/watch.py
+
+bench-rotate: $(READY) ## rewrapping 10,000 data keys and encrypting a version anew; about 5 minutes
+	@$(BIN)/python bench/rotate.py
 
 bench-scan: $(READY) $(BENCH_SCAN_READY) ## scanning against other scanners, as tables; about 20 minutes; SAMPLES=folder
 	@$(BIN)/python bench/scan.py $(SAMPLES)

@@ -1,0 +1,122 @@
+"""kill -9 in rotations and re-encryptions: everything loads, and the same call ends well (I12)."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from strongroom.flows import layout
+from strongroom.flows.audit import verify_whole_log
+from strongroom.flows.release import verify
+from strongroom.trust.authority import Authority
+from strongroom.trust.rotation import unfinished
+from strongroom.wiring import open_home
+from tests.cli.conftest import new_shell
+from tests.cli.press import PASSPHRASE, Shell
+from tests.faults.home import instants, require_whole, run_and_die, run_and_kill
+
+pytestmark = pytest.mark.slow
+
+BUDGET_S = 50.0
+"""For each of the two tests; never fewer than LEAST deaths."""
+LEAST = 40
+MOST = 120
+VERSIONS = 4
+ROTATE = ("rotate", "key", "fraud")
+VERBS = (
+    ROTATE,
+    (*ROTATE, "--reencrypt"),
+    (*ROTATE, "--to", "file:kek/fraud.b"),
+    (*ROTATE, "--to", "file:kek/fraud"),
+    ("rotate", "signing"),
+    ("rotate", "identity", "dora"),
+)
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("family")
+    shell = new_shell(root)
+    shell.ok("init", "--identity", "ada")
+    for number in range(VERSIONS):
+        shell.ok("publish", "model.onnx", "--as", f"fraud@1.{number}.0", "--owner", "risk")
+    shell.ok("identity", "add", "dora", "--role", "deployer")
+    return root
+
+
+@pytest.fixture
+def rotated(family: Path, tmp_path: Path) -> Shell:
+    root = tmp_path / "user"
+    shutil.copytree(family, root, symlinks=True)
+    return Shell(root, root / "home", root / "passphrase")
+
+
+def _require_loads(home: Path) -> Authority:
+    """What was cut off takes nothing away: log, every version, and nobody's key."""
+    vault = open_home(home, PASSPHRASE)
+    verify_whole_log(vault)
+    for model in vault.replayed.authority.versions:
+        verify(vault, "ada", model, full=True)
+    return vault.replayed.authority
+
+
+def _require_settled(shell: Shell) -> None:
+    authority = require_whole(shell.home)
+    bound = authority.family_keys["fraud"]
+    assert bound.settled
+    assert not unfinished(authority, "fraud")
+    vault = open_home(shell.home, PASSPHRASE)
+    enabled = [one for one in vault.require_keys().describe(bound.uri).versions if one.enabled]
+    assert [one.version for one in enabled] == [bound.version]
+    for model, known in authority.versions.items():
+        assert layout.wrapped_key_name(model, known.generation) in list(
+            vault.blobs.list(layout.prefix(model))
+        )
+
+
+def _go_on(shell: Shell, arguments: tuple[str, ...]) -> None:
+    before = _require_loads(shell.home)
+    shell.ok(*arguments)
+    if arguments[1] == "key":
+        _require_settled(shell)
+    else:
+        assert len(_require_loads(shell.home).versions) == len(before.versions)
+
+
+def test_killed_at_random_instants(rotated: Shell) -> None:
+    chance = instants(seed=12)
+    started = time.monotonic()
+    rotated.ok(*ROTATE)
+    lasts_s = time.monotonic() - started
+    deaths = 0
+    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
+        arguments = VERBS[deaths % len(VERBS)]
+        deaths += 1
+        run_and_kill(rotated, arguments, chance.uniform(0.3, 1.3) * lasts_s)
+        if deaths % 4:
+            _require_loads(rotated.home)
+        else:
+            _go_on(rotated, arguments)
+    _go_on(rotated, (*ROTATE, "--reencrypt"))
+
+
+def test_killed_at_a_file_operation(rotated: Shell) -> None:
+    """Denser than by the clock: most of a command's time is spent where nothing is at stake."""
+    chance = instants(seed=13)
+    started = time.monotonic()
+    deaths = rounds = 0
+    longest = [16] * len(VERBS)
+    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
+        which = rounds % len(VERBS)
+        rounds += 1
+        at = chance.randint(1, longest[which])
+        if run_and_die(rotated, VERBS[which], at):
+            deaths += 1
+            longest[which] = max(longest[which], at * 2)
+        if rounds % 4:
+            _require_loads(rotated.home)
+        else:
+            _go_on(rotated, VERBS[which])
+        assert rounds < 4 * (LEAST + MOST)
+    _go_on(rotated, (*ROTATE, "--reencrypt"))
