@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from strongroom.adapters.sources import pinned
 from strongroom.adapters.sources.address import parse_address
 from strongroom.adapters.sources.huggingface import Hub, open_hub
 from strongroom.adapters.sources.pinned import PinnedSource
@@ -208,6 +209,13 @@ def test_statuses(server: HubServer, status: int, kind: type[StrongroomError]) -
     server.override = lambda path: (status, {}, b"")
     with pytest.raises(kind):
         _open(server)
+
+
+def test_file_larger_than_memory(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pinned, "find_room", lambda: 6000)
+    with pytest.raises(OutageError, match="7000 bytes of memory, 6000 are free"):
+        _content(_open(server))
+    assert not any("/resolve/" in path and "model.onnx" in path for path, _ in server.seen)
 
 
 def test_silent_server(server: HubServer) -> None:

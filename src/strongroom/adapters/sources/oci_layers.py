@@ -11,7 +11,7 @@ from typing import IO
 
 import zstandard
 
-from strongroom.adapters.sources.pinned import PinnedFile, Promise, Write, write_all
+from strongroom.adapters.sources.pinned import PinnedFile, Promise, Write, find_room, write_all
 from strongroom.artifact.tars import TarMember, read_tar
 from strongroom.errors import OutageError, RejectedError
 from strongroom.values import Digest
@@ -67,7 +67,8 @@ class LayerFiles:
         descriptor = os.memfd_create("strongroom-layer", os.MFD_CLOEXEC)
         self._held.append(descriptor)
         try:
-            size = _unpack(_open(packed, packing), descriptor, max(ROOM_BYTES, MAX_RATIO * layer.size))
+            room = min(max(ROOM_BYTES, MAX_RATIO * layer.size), find_room())
+            size = _unpack(_open(packed, packing), descriptor, room)
         except (zlib.error, EOFError, gzip.BadGzipFile, zstandard.ZstdError):
             raise RejectedError(f"oci: layer {layer.digest} cannot be unpacked") from None
         finally:

@@ -7,9 +7,11 @@ seal is done with it.
 import fnmatch
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from strongroom.errors import InvalidError, OutageError, RejectedError, shorten
@@ -21,6 +23,8 @@ MAX_FILES = 4096
 MAX_FILE_BYTES = 2**40
 MAX_DEPTH = 16
 MAX_PATH_CHARS = 1024
+
+_MEMORY = Path("/proc/meminfo")
 
 Write = Callable[[bytes], None]
 Fetch = Callable[[Write], None]
@@ -109,6 +113,8 @@ class PinnedFile:
     def _fetched(self) -> int:
         if not hasattr(os, "memfd_create"):
             raise InvalidError("publish: fetches only on Linux, where memory can be a file")
+        if self.size > (room := find_room()):
+            raise OutageError(f"{shorten(self.path)}: needs {self.size} bytes of memory, {room} are free")
         descriptor = os.memfd_create("strongroom-source", os.MFD_CLOEXEC)
         try:
             hashed, left = self.promise.begin(), self.size
@@ -180,6 +186,15 @@ def choose(paths: Sequence[str], folder: str, only: Sequence[str]) -> dict[str, 
         fits = {path for path, name in found.items() if any(fnmatch.fnmatchcase(name, one) for one in only)}
         found = {path: name for path, name in found.items() if path in fits}
     return found
+
+
+def find_room() -> int:
+    """Return how many bytes of memory are free for what is fetched; half of all is left to others."""
+    try:
+        found = re.search(r"MemAvailable: +([0-9]+) kB", _MEMORY.read_text())
+    except OSError:
+        found = None
+    return int(found[1]) * 1024 // 2 if found else 2**30
 
 
 def write_all(descriptor: int, piece: bytes) -> None:
