@@ -8,6 +8,7 @@ import pytest
 
 from strongroom.errors import DeniedError, InvalidError, RejectedError
 from strongroom.flows.approve import approve
+from strongroom.flows.doctor import Verdict, _rotation
 from strongroom.flows.grant import Wish, grant
 from strongroom.flows.identity import add_identity, export_identity, renew_identity
 from strongroom.flows.publish import publish
@@ -16,6 +17,7 @@ from strongroom.flows.rotate_identity import rotate_identity
 from strongroom.flows.rotate_signing import is_enabled, rotate_signing
 from strongroom.flows.vault import identity_key, read_authority, record, signing_signer
 from strongroom.trust.authority import Authority
+from strongroom.trust.rotation import RotationPolicy
 from strongroom.trust.statement import require_statement, sign_statement
 from strongroom.values import KeyUri, Role
 from tests.flows.rotating import THREE, family
@@ -203,7 +205,7 @@ def test_who_rotated_their_own_goes_on_granting() -> None:
     assert read_authority(scene.reopened(afresh=True)).identities[ADMIN].key_number == 3
 
 
-def _rotation(scene: Scene, **changes: Any) -> Authority:
+def _replayed(scene: Scene, **changes: Any) -> Authority:
     event = scene.events[-1]
     detail = dict(event.detail or {})
     forged = {name: value for name, value in {**detail["key"], **changes}.items() if value is not None}
@@ -213,7 +215,7 @@ def _rotation(scene: Scene, **changes: Any) -> Authority:
 def test_a_forged_rotation_of_a_key_pair_stops_the_replay() -> None:
     scene = furnished()
     rotate_identity(scene.vault, ADMIN, OPERATOR, 7)
-    _rotation(scene)
+    _replayed(scene)
     other = scene.authority.identities[DEPLOYER].credentials[-1]
     late = (scene.clock.now() + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     for changes in (
@@ -225,7 +227,7 @@ def test_a_forged_rotation_of_a_key_pair_stops_the_replay() -> None:
         {"extra": "x"},
     ):
         with pytest.raises(RejectedError):
-            _rotation(scene, **changes)
+            _replayed(scene, **changes)
 
 
 def test_a_key_pair_that_somebody_had_is_not_new() -> None:
@@ -258,3 +260,11 @@ def test_an_identity_of_the_longest_name_can_be_rotated() -> None:
     name = "n" * 63
     add_identity(scene.vault, ADMIN, name, 7)
     assert rotate_identity(scene.vault, ADMIN, name, 7).key == identity_key(name, 2)
+
+
+def test_a_trust_root_that_is_behind_the_log_is_found_by_the_doctor() -> None:
+    scene = furnished()
+    policy = RotationPolicy(timedelta(days=365), timedelta(days=365))
+    assert [each.verdict for each in _rotation(scene.vault, policy)] == [Verdict.OK]
+    rotate_signing(scene.vault, ADMIN)
+    assert any("trust.json" in each.evidence for each in _rotation(scene.vault, policy))

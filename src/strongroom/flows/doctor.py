@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from strongroom.flows.rotate_signing import is_enabled
 from strongroom.flows.statement import require_statement_of
 from strongroom.flows.vault import Vault, moment, read_authority
 from strongroom.trust.authority import Authority
+from strongroom.trust.keyring import KeyHistory
 from strongroom.trust.rotation import KeyAge, RotationPolicy, key_ages
 from strongroom.trust.standing import SIGNING
 
@@ -200,7 +201,7 @@ def _revocations(vault: Vault) -> Iterator[Check]:
             )
     listed = read_list(vault)
     if listed is not None:
-        require_log_of(authority, listed)
+        require_log_of(vault, listed)
     if authority.issue is not None and (listed is None or listed.issue.number < authority.issue.number):
         yield Check(
             "revocations",
@@ -265,11 +266,18 @@ def _rotation(vault: Vault, policy: RotationPolicy) -> Iterator[Check]:
     authority = read_authority(vault)
     ages = key_ages(authority, policy, moment(vault, authority))
     found = list(_keys_to_rotate(ages))
+    if _ends(vault.trust_root.signing_keys) != _ends(authority.key_history):
+        evidence = "trust.json names other signing keys than the log; who checks with it is told wrong"
+        found.append(Check("rotation", Verdict.WARN, evidence, "strongroom rotate status"))
     if vault.keys is not None:
         found += _keys_that_are_back(vault, authority)
     yield from found
     if not found:
         yield Check("rotation", Verdict.OK, f"{len(ages)} keys, none overdue")
+
+
+def _ends(history: KeyHistory) -> list[tuple[str, datetime | None, datetime | None]]:
+    return [(key.public.key_id, key.not_after, key.revoked_at) for key in history.keys]
 
 
 def _keys_to_rotate(ages: list[KeyAge]) -> Iterator[Check]:
