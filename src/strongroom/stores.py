@@ -58,7 +58,9 @@ def _open_bucket(place: Place, settings: StoreSettings) -> Bucket:
         from strongroom.adapters.blobs.azure_bucket import AzureBucket
 
         return AzureBucket(place, settings.az.account, settings.az.encryption_scope)
-    raise InvalidError(f"store.blobs: {place.scheme}:// is not supported")
+    from strongroom.adapters.blobs.google_bucket import GoogleBucket
+
+    return GoogleBucket(place, settings.gs.kms_key)
 
 
 def _build_place(section: _Section, home: Path, scheme: str, bucket: str, prefix: str) -> Place:

@@ -18,7 +18,16 @@ from strongroom.adapters.blobs.local import LocalBlobStore
 from strongroom.adapters.blobs.memory import MemoryBlobStore
 from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.ports import BlobStore
-from tests.stores.servers import Server, make_bucket, s3_credentials, s3_store
+from tests.stores.servers import (
+    Server,
+    azure_credentials,
+    azure_store,
+    google_credentials,
+    google_store,
+    make_bucket,
+    s3_credentials,
+    s3_store,
+)
 
 NAME = "fraud/1.2.0/0.sealed"
 
@@ -44,6 +53,33 @@ def s3_opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlobStore]:
         server.close()
 
 
+@pytest.fixture(scope="module")
+def azure_opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlobStore]:
+    with azure_credentials():
+        server = Server("tests.stores.azure_server")
+        yield azure_store(f"{server.url}/account", tmp_path_factory.mktemp("az") / "spool", "team/home")
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def google_opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlobStore]:
+    folder = tmp_path_factory.mktemp("gs")
+    server = Server("tests.stores.google_server")
+    with google_credentials(server.url, folder):
+        yield google_store(server.url, folder / "spool", "team/home")
+        server.close()
+
+
+@pytest.fixture
+def azure(azure_opened: BlobStore) -> BlobStore:
+    return emptied(azure_opened)
+
+
+@pytest.fixture
+def google(google_opened: BlobStore) -> BlobStore:
+    return emptied(google_opened)
+
+
 @pytest.fixture
 def s3(s3_opened: BlobStore) -> BlobStore:
     return emptied(s3_opened)
@@ -55,7 +91,7 @@ def emptied(store: BlobStore) -> BlobStore:
     return store
 
 
-@pytest.fixture(params=["local", "memory", "s3"])
+@pytest.fixture(params=["local", "memory", "s3", "azure", "google"])
 def store(request: pytest.FixtureRequest) -> BlobStore:
     if request.param == "memory":
         return MemoryBlobStore()

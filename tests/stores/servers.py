@@ -1,6 +1,7 @@
 """Starts the servers, each once in a test session, and makes stores over them."""
 
 import base64
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from strongroom.adapters.blobs.azure_bucket import AzureBucket
+from strongroom.adapters.blobs.google_bucket import GoogleBucket
 from strongroom.adapters.blobs.place import Place
 from strongroom.adapters.blobs.remote import RemoteBlobStore
 from strongroom.adapters.blobs.s3_bucket import S3Bucket
@@ -101,6 +107,44 @@ def azure_store(
     place = Place("az", BUCKET, prefix, url, deadline_s=deadline_s)
     spool.mkdir(exist_ok=True)
     return RemoteBlobStore(AzureBucket(place, None, None), spool)
+
+
+def google_store(
+    url: str, spool: Path, prefix: str = "", *, deadline_s: float = DEADLINE_S
+) -> RemoteBlobStore:
+    place = Place("gs", BUCKET, prefix, url, deadline_s=deadline_s)
+    spool.mkdir(exist_ok=True)
+    return RemoteBlobStore(GoogleBucket(place, None), spool)
+
+
+@contextmanager
+def azure_credentials() -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AZURE_STORAGE_ACCOUNT_KEY", AZURE_KEY)
+    yield
+    patch.undo()
+
+
+@contextmanager
+def google_credentials(url: str, folder: Path) -> Iterator[None]:
+    """A service account of nobody, whose tokens the stand-in gives out."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "client_email": "tests@strongroom.test",
+        "private_key_id": "1",
+        "private_key": pem.decode(),
+        "token_uri": f"{url}/token",
+    }
+    path = folder / "account.json"
+    path.write_text(json.dumps(account))
+    patch = pytest.MonkeyPatch()
+    patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    yield
+    patch.undo()
 
 
 def s3_store(
