@@ -151,9 +151,8 @@ def ask(address: PostgresAddress) -> bool:
     """Whether the connection is encrypted."""
     server = Server(address)
     try:
-        with server.read("test") as connection:
-            query = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
-            return bool(connection.execute(query).scalar_one())
+        query = text("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+        return bool(server.read("test", lambda connection: connection.execute(query).scalar_one()))
     finally:
         server.close()
 
@@ -574,7 +573,7 @@ def test_a_server_that_is_away_is_an_outage_and_comes_back(
     database.stop()
     try:
         for act in (catalog.versions, lambda: catalog.note_head(1, ROOT), log.checkpoint,
-                    lambda: log.append([b"two"], LOG), lambda: Server(server.address).read("x").__enter__(),
+                    lambda: log.append([b"two"], LOG), lambda: Server(server.address).read("x", bool),
                     lambda: PostgresLocks(server).hold("control", 0).__enter__()):  # fmt: skip
             with pytest.raises(OutageError):
                 act()  # type: ignore[operator]

@@ -6,6 +6,7 @@ transaction, so that it cannot write behind the back of the one that came after 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from secrets import token_bytes
 
@@ -90,13 +91,10 @@ class PostgresLog:
         self._schema = server.address.schema
         self._origin = require_origin(origin)
         self._remembered = remembered
-        with server.read(_WHAT) as connection:
-            require_promises(connection, _WHAT)
-            has_tables = inspect(connection).has_table(checkpoints.name)
-        if not has_tables:
+        server.read(_WHAT, lambda connection: require_promises(connection, _WHAT))
+        if not server.read(_WHAT, lambda connection: inspect(connection).has_table(checkpoints.name)):
             server.write(_WHAT, self._set_up, lambda *_: False, isolation="READ COMMITTED")
-        with server.read(_WHAT) as connection:
-            require_untouched(connection, self._schema, _TABLES, _WHAT)
+        server.read(_WHAT, lambda connection: require_untouched(connection, self._schema, _TABLES, _WHAT))
 
     def append(self, leaves: Sequence[bytes], signer: Signer, *, after: int | None = None) -> int:
         """See `LogStore.append`. If the error says so, the append may have become durable after all."""
@@ -122,33 +120,33 @@ class PostgresLog:
         return self._server.write(_WHAT, extend, happened).first
 
     def checkpoint(self) -> bytes | None:
-        with self._server.read(_WHAT) as connection:
-            note = _find_note(connection)
+        note = self._server.read(_WHAT, _find_note)
         return None if note is None or claimed_head(note).size == 0 else note
 
     def leaf(self, index: int) -> bytes:
-        with self._server.read(_WHAT) as connection:
+        def look(connection: Connection) -> bytes:
             if not 0 <= index < _size(connection):
                 raise InvalidError(f"log: has no record {index}")
-            return next(_read(connection, index, index + 1))
+            return _read(connection, index, index + 1)[0]
+
+        return self._server.read(_WHAT, look)
 
     def leaves(self, start: int, end: int) -> Iterator[bytes]:
         """Yield records as stored; raises RejectedError at one that is missing."""
-        with self._server.read(_WHAT) as connection:
-            if not 0 <= start <= end <= _size(connection):
-                raise InvalidError(f"log: has no records {start} to {end}")
+        if not 0 <= start <= end <= self._server.read(_WHAT, _size):
+            raise InvalidError(f"log: has no records {start} to {end}")
         return self._bundles(start, end)
 
     def tile(self, level: int, index: int, width: int) -> Sequence[bytes]:
-        with self._server.read(_WHAT) as connection:
-            return _Rows(connection).tile(level, index, width)
+        return self._server.read(_WHAT, lambda connection: _Rows(connection).tile(level, index, width))
 
     def _bundles(self, start: int, end: int) -> Iterator[bytes]:
-        """Bundle by bundle: between them no transaction is open that the reader's own pace would keep so."""
+        """Bundle by bundle, so that no more than that is held here however slow the reader is."""
         for first, last in pairwise([*range(start, end, WIDTH), end]):
-            with self._server.read(_WHAT) as connection:
-                bundle = list(_read(connection, first, last))
-            yield from bundle
+            leaves, missing = self._server.read(_WHAT, partial(_find, start=first, end=last))
+            yield from leaves
+            if missing is not None:
+                raise _missing(missing)
 
     def _set_up(self, connection: Connection) -> None:
         """Alone, so that two machines that both find no tables make them once."""
@@ -174,7 +172,7 @@ class _Rows:
         return split_tile(found, width)
 
     def entries(self, bundle: int, width: int) -> Iterator[bytes]:
-        return _read(self._connection, bundle * WIDTH, bundle * WIDTH + width)
+        return iter(_read(self._connection, bundle * WIDTH, bundle * WIDTH + width))
 
 
 def _find_note(connection: Connection) -> bytes | None:
@@ -185,10 +183,15 @@ def _find_note(connection: Connection) -> bytes | None:
         InvalidError: the tables are of another release.
     """
     small = case((func.length(checkpoints.c.note) <= MAX_NOTE_BYTES, checkpoints.c.note))
-    rows = connection.execute(select(checkpoints.c.layout, small).limit(2)).all()
+    query = select(checkpoints.c.layout, small).limit(2)
+    rows = connection.execute(query).all()
     if not rows:
-        if connection.execute(select(records.c.position).limit(1)).first() is not None:
+        # In this order: the first append may come in between, and brings both at once.
+        has_records = connection.execute(select(records.c.position).limit(1)).first() is not None
+        rows = connection.execute(query).all()
+        if not rows and has_records:
             raise RejectedError("log: has records but its checkpoint is missing")
+    if not rows:
         return None
     layout, note = rows[0]
     if layout != LAYOUT:
@@ -219,8 +222,15 @@ def _require_end(connection: Connection, size: int) -> None:
         raise RejectedError(f"log: holds a record {last}, its checkpoint signs {size}")
 
 
-def _read(connection: Connection, start: int, end: int) -> Iterator[bytes]:
-    """Yield records; what is too long to be one is not fetched. Raises RejectedError at a missing one."""
+def _read(connection: Connection, start: int, end: int) -> Sequence[bytes]:
+    leaves, missing = _find(connection, start, end)
+    if missing is not None:
+        raise _missing(missing)
+    return leaves
+
+
+def _find(connection: Connection, start: int, end: int) -> tuple[Sequence[bytes], int | None]:
+    """Return records, and the first that is not there; what is too long to be one is not fetched."""
     fits = case((func.length(records.c.leaf) <= MAX_LEAF_BYTES, records.c.leaf))
     query = (
         select(records.c.position, fits)
@@ -228,14 +238,16 @@ def _read(connection: Connection, start: int, end: int) -> Iterator[bytes]:
         .order_by(records.c.position)
         .limit(end - start)
     )
-    expected = start
+    leaves: list[bytes] = []
     for position, leaf in connection.execute(query):
-        if position != expected or leaf is None:
+        if position != start + len(leaves) or leaf is None:
             break
-        yield bytes(leaf)
-        expected += 1
-    if expected != end:
-        raise RejectedError(f"log: record {expected} is missing")
+        leaves.append(bytes(leaf))
+    return leaves, None if len(leaves) == end - start else start + len(leaves)
+
+
+def _missing(index: int) -> RejectedError:
+    return RejectedError(f"log: record {index} is missing")
 
 
 def _write(connection: Connection, growth: Growth, token: bytes) -> None:

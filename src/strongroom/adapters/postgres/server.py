@@ -29,6 +29,7 @@ Shorter than LOCK_TIMEOUT_S, so that whoever waits outlives it."""
 RESOLVE_TIMEOUT_S = 10.0
 """How long a server may be away before a lost commit is reported as unknown."""
 ATTEMPTS = 8
+READ_ATTEMPTS = 3
 _RETRY_S = 0.05
 _NETWORK_TIMEOUT_MS = 10_000
 
@@ -50,7 +51,6 @@ class Server:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_S,
-            pool_pre_ping=True,
             pool_use_lifo=True,
         )
         self._single = create_engine("postgresql+psycopg://", creator=self._connect, poolclass=NullPool)
@@ -64,14 +64,19 @@ class Server:
         """In a child: these connections are the parent's, to be neither used nor ended."""
         self._engine.dispose(close=False)
 
-    @contextmanager
-    def read(self, what: str) -> Iterator[Connection]:
-        """One read-only transaction that sees one state; ``what`` begins the message of a failure."""
-        with self._translated(what), self._engine.connect() as pooled:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            connection = pooled.execution_options(**options)
-            with connection.begin():
-                yield connection
+    def read(self, what: str, work: Callable[[Connection], _T]) -> _T:
+        """Run ``work``, which changes nothing; ``what`` begins the message of a failure.
+
+        Each statement sees its own state. If the connection was lost, ``work`` runs again on another.
+        """
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            tried = Attempt(work)
+            try:
+                with self._translated(what, tried), self._engine.connect() as pooled:
+                    return work(pooled.execution_options(isolation_level="AUTOCOMMIT"))
+            except AgainError:
+                time.sleep(_RETRY_S * attempt)
+        raise OutageError(f"{what}: the connection was lost {READ_ATTEMPTS} times")
 
     @contextmanager
     def alone(self, what: str) -> Iterator[Connection]:

@@ -29,20 +29,16 @@ class PostgresDatabase:
         self._server = server
         self._schema = server.address.schema
         self.where = f"the tables of schema {self._schema}"
-        with server.read(_WHAT) as connection:
-            require_promises(connection, _WHAT)
-            is_current = read_revision(connection) == tables.REVISION
-        if not is_current:
+        server.read(_WHAT, lambda connection: require_promises(connection, _WHAT))
+        if server.read(_WHAT, read_revision) != tables.REVISION:
             server.write(_WHAT, self._set_up, lambda *_: False, isolation="READ COMMITTED")
-        with server.read(_WHAT) as connection:
-            require_untouched(connection, self._schema, _TABLES, _WHAT)
+        server.read(_WHAT, lambda connection: require_untouched(connection, self._schema, _TABLES, _WHAT))
 
     def close(self) -> None:
         self._server.close()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        with self._server.read(_WHAT) as connection:
-            return work(connection)
+        return self._server.read(_WHAT, work)
 
     def write(self, work: Callable[[Connection], T], happened: Callable[[Connection], bool]) -> T:
         def locked(connection: Connection) -> T:
