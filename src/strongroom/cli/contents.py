@@ -41,9 +41,9 @@ CONTENTS: dict[str, dict[str, str]] = {
         "grant": "Roles with an end.",
     },
     "revoke": {
+        "shred": "Destroy the keys of a version or family, so that no copy of it opens again.",
         "revoke": "Take away for good; gateways follow within seconds.",
         "revocation": "The signed list of what is revoked.",
-        "shred": "Destroy keys, so that no copy of a model opens again. Takes two people.",
     },
     "rotate": {
         "rotate": "New keys for old, while everything goes on.",

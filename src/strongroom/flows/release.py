@@ -89,7 +89,7 @@ def _release(vault: Vault, actor: str, rule: str, model: ModelId, progress: Prog
     require_permission(vault, after, actor, Action.SERVE, str(model))
     after.require_approved(model, statement.manifest_digest, after.versions[model].statement)
     # Nor what a newer log revoked than the one that was put in its place here.
-    require_unlisted(vault, after, model)
+    require_unlisted(vault, model)
     data_key = _unwrap(vault, model, statement)
     # (4) one pass: read, authenticate, decrypt, compare, into memory that is then sealed. A later seal was
     # not looked at by who approved: the digests that they stood for are compared (docs/decisions/0008).

@@ -14,6 +14,7 @@ from strongroom.flows.vault import CONTROL_LOCK, Vault, build_event, moment, rea
 from strongroom.ports import RevokedSerial
 from strongroom.trust.authority import Authority
 from strongroom.trust.events import Event
+from strongroom.trust.merkle import consistency_proof, require_consistent
 from strongroom.trust.revocations import (
     MAX_LIST_BYTES,
     MAX_MAX_AGE_S,
@@ -24,6 +25,7 @@ from strongroom.trust.revocations import (
     require_list,
     sign_list,
 )
+from strongroom.trust.tiles import hash_reader
 from strongroom.values import ModelId, State
 
 MARK = "revocations"
@@ -71,7 +73,7 @@ def store_list(vault: Vault, wait_s: float = LOCK_WAIT_S) -> RevocationList:
         listed = _build_list(vault, authority)
         if stored is not None:
             # A log that was rolled back must not take back what a newer one revoked.
-            require_log_of(authority, stored)
+            require_log_of(vault, stored)
             if stored.issue == listed.issue and stored.sequence >= listed.sequence:
                 return stored
         envelope = sign_list(listed, vault.log_signer())
@@ -103,7 +105,7 @@ def _find_list(vault: Vault) -> RevocationList | None:
     return None
 
 
-def require_unlisted(vault: Vault, authority: Authority, model: ModelId) -> None:
+def require_unlisted(vault: Vault, model: ModelId) -> None:
     """Whatever the log and the catalog here say, what the stored list names is not loaded.
 
     Raises:
@@ -112,19 +114,31 @@ def require_unlisted(vault: Vault, authority: Authority, model: ModelId) -> None
     listed = read_list(vault)
     if listed is None:
         return
-    require_log_of(authority, listed)
+    require_log_of(vault, listed)
     if listed.names(model):
         raise RejectedError(f"{model}: is revoked (revocation list {listed.issue.number})")
 
 
-def require_log_of(authority: Authority, listed: RevocationList) -> None:
-    """Raises RejectedError: ``listed`` knows of records that the log here has not."""
-    if listed.log_size > authority.size:
+def require_log_of(vault: Vault, listed: RevocationList) -> None:
+    """Raises RejectedError: the log here is not the one that ``listed`` speaks of, or an older copy of it."""
+    _require_extends(vault, listed.log_size, listed.log_root, "the revocation list in the store")
+
+
+def _require_extends(vault: Vault, size: int, root: bytes, who: str) -> None:
+    """An older copy of the log may have grown since, so its size alone says nothing."""
+    known, known_root = vault.replayed.size, vault.replayed.frontier.root()
+    hint = "restore a newer copy of the log; nothing is loaded before (docs/revocation.md)"
+    if size > known:
         raise RejectedError(
-            f"log: holds {authority.size} records, and the revocation list in the store knows of "
-            f"{listed.log_size}: it was cut or rolled back",
-            hint="restore a newer copy of the log; nothing is loaded before",
+            f"log: holds {known} records, and {who} knows of {size}: it was cut or rolled back", hint=hint
         )
+    proof = consistency_proof(size, known, hash_reader(known, vault.log.tile))
+    try:
+        require_consistent(size, root, known, known_root, proof)
+    except RejectedError:
+        raise RejectedError(
+            f"log: is not the one that {who} knows of: it was rolled back and went on", hint=hint
+        ) from None
 
 
 class Lookout:
@@ -139,6 +153,9 @@ class Lookout:
         self._max_age_s = min(max_age_s, MAX_MAX_AGE_S)
         self._seen = self._recall()
         self._next_look_ms = self._next_try_ms = self._next_mark_ms = 0
+        self._proven: tuple[int, int] | None = None
+        """The stored list that the log here extends, as was shown; `read_authority` sees to the rest."""
+        self._recalled = self._seen is None
 
     def begin(self) -> None:
         """Before anything is loaded: look, and have a fresh list. Raises RejectedError or OutageError."""
@@ -181,13 +198,13 @@ class Lookout:
 
     def _take_in(self, authority: Authority) -> None:
         listed = _find_list(self._vault)
-        if listed is not None:
-            require_log_of(authority, listed)
-        if self._seen is not None and self._seen.log_size > authority.size:
-            raise RejectedError(
-                f"log: holds {authority.size} records; a revocation list that this host has seen knew of "
-                f"{self._seen.log_size}: it was cut or rolled back"
-            )
+        if listed is not None and listed.sequence != self._proven:
+            require_log_of(self._vault, listed)
+            self._proven = listed.sequence
+        if self._seen is not None and not self._recalled:
+            who = "a revocation list that this host has seen"
+            _require_extends(self._vault, self._seen.log_size, self._seen.log_root, who)
+            self._recalled = True
         if authority.issue is not None and (listed is None or listed.issue.number < authority.issue.number):
             # Cut off between record and store, or somebody put an old one back: the log knows better.
             listed = store_list(self._vault, HURRIED_S)
@@ -199,7 +216,7 @@ class Lookout:
         if self._seen is not None:
             self._seen.require_not_older(listed)
             if listed.issue.number == self._seen.number:
-                self._seen = replace(self._seen, log_size=listed.log_size)
+                self._seen = replace(self._seen, log_size=listed.log_size, log_root=listed.log_root)
                 return
             clock = self._seen.now(clock, uptime)
         self._seen = Sighting.of(listed, max(clock, read_authority(self._vault).last_time), uptime)

@@ -42,7 +42,7 @@ def find_list(room: Strongroom) -> ListStatus | None:
     listed = listing.read_list(room.vault)
     if listed is None:
         return None
-    listing.require_log_of(authority, listed)
+    listing.require_log_of(room.vault, listed)
     end = listed.issue.issued_at + timedelta(seconds=listed.issue.max_age_s)
     fresh = moment(room.vault, authority) < end
     return ListStatus(listed, end, fresh, listed.issue == authority.issue)

@@ -117,7 +117,7 @@ def _parse_doomed(standing: Standing, family: str, values: list[Any]) -> tuple[t
                 doomed.append((str(parse_key_uri(uri)), version))
             case _:
                 raise RejectedError("a doomed key has a field missing or unknown")
-    if {uri for uri, _ in doomed} != set(standing.opening_keys(family)) or len(doomed) != len(values):
+    if sorted(uri for uri, _ in doomed) != sorted(standing.opening_keys(family)):
         raise RejectedError(f"other keys are doomed than those of {family}")
     shared = [
         other

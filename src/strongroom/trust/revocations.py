@@ -119,7 +119,7 @@ class RevocationList:
                 "identities": list(identities),
                 "keys": list(keys),
                 "grants": list(grants),
-            } if _ROOT.fullmatch(root):
+            } if _ROOT.fullmatch(root) and bool not in map(type, (number, size, max_age_s)):
                 if max(map(len, (models, identities, keys, grants))) > MAX_ENTRIES:
                     raise InvalidError(f"revocation list: more than {MAX_ENTRIES} entries of a kind")
                 parsed = cls(
@@ -169,6 +169,7 @@ class Sighting:
 
     number: int
     log_size: int
+    log_root: bytes
     issued_at: datetime
     issued_at_ms: int
     """Uptime at which it was issued, as far as was known when it was first seen; may be negative."""
@@ -183,6 +184,7 @@ class Sighting:
         age = max(now - listed.issue.issued_at, timedelta())
         return cls(
             *listed.sequence,
+            listed.log_root,
             listed.issue.issued_at,
             uptime.elapsed_ms - age // timedelta(milliseconds=1),
             now,
@@ -229,6 +231,7 @@ class Sighting:
                 "issued_at": format_time(self.issued_at),
                 "issued_at_ms": self.issued_at_ms,
                 "latest": format_time(self.latest),
+                "log_root": self.log_root.hex(),
                 "log_size": self.log_size,
                 "max_age_s": self.max_age_s,
                 "number": self.number,
@@ -246,13 +249,15 @@ class Sighting:
                 "issued_at": str(issued_at),
                 "issued_at_ms": int(issued_at_ms),
                 "latest": str(latest),
+                "log_root": str(root),
                 "log_size": int(log_size),
                 "max_age_s": int(max_age_s),
                 "number": int(number),
-            } if len(value) == 8:
+            } if len(value) == 9 and _ROOT.fullmatch(root):
                 return cls(
                     number,
                     log_size,
+                    bytes.fromhex(root),
                     parse_time(issued_at),
                     issued_at_ms,
                     parse_time(latest),
