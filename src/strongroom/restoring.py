@@ -24,7 +24,8 @@ from strongroom.flows.restore import (
 )
 from strongroom.flows.unsealing import Progress
 from strongroom.ports import BlobStore
-from strongroom.settings import read_settings
+from strongroom.settings import StoreSettings, read_settings
+from strongroom.stores import open_bucket
 from strongroom.trust.backup import MAX_HEADER_BYTES, BackupHeader
 from strongroom.values import parse_principal
 from strongroom.wiring import CATALOG, JOURNALS, LOCKS, open_home
@@ -32,12 +33,16 @@ from strongroom.wiring import CATALOG, JOURNALS, LOCKS, open_home
 _BESIDE_THE_CATALOG = ("-wal", "-shm", "-journal", "")
 
 
-def open_backup_store(place: str) -> BlobStore:
-    """Return the store that a backup is kept in: a folder of this machine, made if need be.
+def open_backup_store(place: str, settings: StoreSettings, home: Path) -> BlobStore:
+    """Return the store that a backup is kept in: a folder of this machine, made if need be, or a bucket.
+
+    ``settings`` say how to reach a bucket; ``home`` is where what is on its way there is spooled.
 
     Raises:
-        InvalidError: other users may enter the folder.
+        InvalidError: other users may enter the folder, or the bucket's address or settings are wrong.
     """
+    if "://" in place:
+        return open_bucket(settings, home, place)
     return LocalBlobStore(Path(place).expanduser().absolute())
 
 

@@ -61,7 +61,7 @@ CONTENTS: dict[str, dict[str, str]] = {
         "and quarantined.",
     },
     "copies": {
-        "restore": "Make the home anew from the backup in FOLDER, with the passphrase of its keystore.",
+        "restore": "Make the home anew from the backup in PLACE, with the passphrase of its keystore.",
         "recover": "Rebuild the catalog from the log and the store alone; with --backup put back what the "
         "store lost.",
         "backup": "Copies of the home, sealed and signed.",

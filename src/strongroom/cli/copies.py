@@ -12,7 +12,8 @@ from strongroom.sdk.copies import Backups, recover_home, restore_from
 from strongroom.trust.backup import Snapshot
 
 Place = Annotated[
-    str, typer.Argument(metavar="FOLDER", help="Where the backup is kept: on another disk, best elsewhere.")
+    str,
+    typer.Argument(metavar="PLACE", help="Where the backup is: a folder elsewhere, or s3://bucket/prefix."),
 ]
 Kept = Annotated[
     list[Path] | None,
@@ -32,14 +33,14 @@ def add_to(app: typer.Typer) -> None:
     command(app, "recover")(recover)
 
 
-def create(desk: Desk, folder: Place) -> None:
-    """Add a snapshot of everything to the backup in FOLDER; only what is new is written.
+def create(desk: Desk, place: Place) -> None:
+    """Add a snapshot of everything to the backup in PLACE; only what is new is written.
 
     Needs the keystore's passphrase to come back. Exit 4 if something is damaged here and could not be kept.
     """
     room = desk.open()
     with desk.progress("copying", None) as progress:
-        made = Backups(room, folder).create(progress)
+        made = Backups(room, place).create(progress)
     desk.show(
         {**_to_json(made.snapshot), "written_bytes": made.written, "not_kept": _pairs(made.missing)},
         f"snapshot {made.snapshot.sequence}  {made.snapshot.objects} objects, "
@@ -49,9 +50,9 @@ def create(desk: Desk, folder: Place) -> None:
     _end(desk, len(made.missing), "could not be kept", "strongroom recover shows what is damaged")
 
 
-def list_snapshots(desk: Desk, folder: Place) -> None:
-    """Print every snapshot in FOLDER, oldest first; signatures and order are checked."""
-    snapshots = Backups(desk.open(), folder).list()
+def list_snapshots(desk: Desk, place: Place) -> None:
+    """Print every snapshot in PLACE, oldest first; signatures and order are checked."""
+    snapshots = Backups(desk.open(), place).list()
     if desk.json_output:
         desk.print_json([_to_json(each) for each in snapshots])
         return
@@ -74,25 +75,25 @@ def list_snapshots(desk: Desk, folder: Place) -> None:
 
 def verify(
     desk: Desk,
-    folder: Place,
+    place: Place,
     full: Annotated[bool, typer.Option("--full", help="Read every byte.")] = False,
 ) -> None:
-    """Check that the newest snapshot in FOLDER would come back; exit 4 if it would not, whole."""
+    """Check that the newest snapshot in PLACE would come back; exit 4 if it would not, whole."""
     room = desk.open()
     with desk.progress("reading", None) as progress:
-        faults = Backups(room, folder).verify(full=full, progress=progress)
+        faults = Backups(room, place).verify(full=full, progress=progress)
     desk.show({"faults": list(faults)}, *([f"FAULT  {each}" for each in faults] or ["backup  sound"]))
-    _end(desk, len(faults), "faults", "make another: strongroom backup create, in an empty folder")
+    _end(desk, len(faults), "faults", "make another: strongroom backup create, in an empty place")
 
 
 def prune(
     desk: Desk,
-    folder: Place,
+    place: Place,
     keep: Annotated[int, typer.Option(min=1, help="How many of the newest snapshots stay.")],
     dry_run: DryRun = False,
 ) -> None:
-    """Let old snapshots in FOLDER go, and all that only they need."""
-    done = Backups(desk.open(), folder).prune(keep, dry_run=dry_run)
+    """Let old snapshots in PLACE go, and all that only they need."""
+    done = Backups(desk.open(), place).prune(keep, dry_run=dry_run)
     desk.show(
         {"snapshots": list(done.snapshots), "pieces": done.pieces, "dry_run": dry_run},
         f"{'would remove' if dry_run else 'removed'}  {len(done.snapshots)} snapshots, {done.pieces} pieces",
@@ -101,7 +102,7 @@ def prune(
 
 def restore(
     desk: Desk,
-    folder: Place,
+    place: Place,
     snapshot: Annotated[
         int | None, typer.Option(min=1, help="Number of a snapshot.  [default: the newest]")
     ] = None,
@@ -109,21 +110,25 @@ def restore(
     allow_rollback: Annotated[
         bool, typer.Option("--allow-rollback", help="Though a later state is known to have been. Recorded.")
     ] = False,
+    settings: Annotated[
+        Path | None, typer.Option(help="A settings file that says how to reach the bucket ([store]).")
+    ] = None,
 ) -> None:
-    """Make the home anew from the backup in FOLDER, with the passphrase of its keystore.
+    """Make the home anew from the backup in PLACE, with the passphrase of its keystore.
 
     A backup that is known not to be the newest state is refused: by --checkpoint, by what stands beside it,
     or by what stands in the store. Exit 4 if something could not be brought back.
     """
     with desk.progress("copying", None) as progress:
         done = restore_from(
-            folder,
+            place,
             desk.home,
             passphrase=desk.passphrase(),
             acting=desk.identity,
             snapshot=snapshot,
             checkpoints=checkpoint or (),
             allow_rollback=allow_rollback,
+            settings=settings,
             progress=progress,
         )
     desk.show(
@@ -145,7 +150,7 @@ def restore(
 def recover(
     desk: Desk,
     backup: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="A backup to take missing and damaged objects from.")
+        str | None, typer.Option(metavar="PLACE", help="A backup to take missing and damaged objects from.")
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="A signed checkpoint that the log must extend.")
@@ -177,9 +182,7 @@ def recover(
         *(f"let go   {each}: no longer quarantined" for each in done.lifted),
         *(f"{'mended' if each.mended else 'DAMAGED'}  {each.of}: {each.what}" for each in done.faults),
     )
-    _end(
-        desk, len(done.left), "faults are left", "strongroom recover --backup FOLDER puts back what it holds"
-    )
+    _end(desk, len(done.left), "faults are left", "strongroom recover --backup PLACE puts back what it holds")
 
 
 def _to_json(snapshot: Snapshot) -> dict[str, Any]:

@@ -57,5 +57,5 @@ def watch(
         raise typer.Exit(RejectedError.exit_code)
     if findings:
         raise RejectedError(
-            f"{len(findings)} findings", hint="strongroom recover --backup FOLDER puts right what it can"
+            f"{len(findings)} findings", hint="strongroom recover --backup PLACE puts right what it can"
         )

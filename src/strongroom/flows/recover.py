@@ -7,7 +7,7 @@ What is damaged or missing is fetched from a backup, if one is given, and named 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from strongroom.errors import RejectedError, shorten
+from strongroom.errors import RejectedError
 from strongroom.flows import layout
 from strongroom.flows.archive import Archive
 from strongroom.flows.audit import verify_whole_log
@@ -29,6 +29,8 @@ from strongroom.trust.authority import Authority
 from strongroom.trust.backup import MAX_INDEX_BYTES, Holding, require_snapshot
 from strongroom.trust.standing import VersionRecord
 from strongroom.values import Action, Digest, State
+
+MAX_SHOWN_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def _faults(vault: Vault, authority: Authority, subject: Subject, progress: Prog
     read = [subject.read_object(vault, entry, progress) for entry in there]
     read += [subject.read_key(vault, papers)] if subject.key in found else []
     faults += [fault for fault in read if fault is not None]
-    return [f"{shorten(fault.object)} {fault.what}" for fault in faults]
+    return [f"{fault.object[:MAX_SHOWN_CHARS]} {fault.what}" for fault in faults]
 
 
 def _try_key(vault: Vault, authority: Authority, subject: Subject, keys: dict[str, bytes]) -> None:

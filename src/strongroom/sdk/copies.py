@@ -1,5 +1,6 @@
 """Copies of a home, and what they are for: backup, restore, recover."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,18 +14,19 @@ from strongroom.flows.restore import Restored, Wish
 from strongroom.flows.unsealing import Progress
 from strongroom.restoring import is_catalog_broken, open_backup_store, restore_home, set_catalog_aside
 from strongroom.sdk.home import Strongroom, read_file
-from strongroom.settings import find_home
+from strongroom.settings import MAX_FILE_BYTES as MAX_SETTINGS_BYTES
+from strongroom.settings import StoreSettings, find_home, parse_settings
 from strongroom.trust.backup import Snapshot
 
 MAX_CHECKPOINT_BYTES = 64 * 2**10
 
 
 class Backups:
-    """The backup of one home in one place: a folder on another disk, best on another machine."""
+    """The backup of one home in one place: a folder on another disk, or a bucket (``s3://bucket/prefix``)."""
 
     def __init__(self, room: Strongroom, place: str | Path) -> None:
         self._room = room
-        self._store = open_backup_store(str(place))
+        self._store = open_backup_store(str(place), room.settings.store, room.home)
 
     def create(self, progress: Progress | None = None) -> Made:
         """Add a snapshot; only what is new is written."""
@@ -58,22 +60,24 @@ def restore_from(
     snapshot: int | None = None,
     checkpoints: Sequence[str | Path] = (),
     allow_rollback: bool = False,
+    settings: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Restored:
     """Make the home that the backup in ``place`` is of; nothing may be at ``home`` yet.
 
     ``checkpoints``: files with signed checkpoints of the lost log, such as its own ``log/checkpoint``: a
-    backup that is older than one of them is refused.
+    backup that is older than one of them is refused. ``settings``: a settings file that says how to reach
+    the bucket that the backup is in.
     """
     where = find_home(Path(home) if home is not None else None)
     notes = tuple(read_file(Path(each), MAX_CHECKPOINT_BYTES) for each in checkpoints)
     wish = Wish(snapshot, allow_rollback, notes)
-    folder = Path(place).expanduser()
-    if not folder.is_dir():
-        raise InvalidError(f"{folder}: no such folder")
-    return restore_home(
-        where, open_backup_store(str(folder)), passphrase, wish, acting=acting, progress=progress
-    )
+    store = _read_store_settings(Path(settings)) if settings is not None else StoreSettings()
+    if "://" not in str(place) and not Path(place).expanduser().is_dir():
+        raise InvalidError(f"{place}: no such folder")
+    with tempfile.TemporaryDirectory(prefix="strongroom-restore-") as spool:
+        kept = open_backup_store(str(place), store, Path(spool))
+        return restore_home(where, kept, passphrase, wish, acting=acting, progress=progress)
 
 
 def recover_home(
@@ -92,5 +96,17 @@ def recover_home(
     if is_catalog_broken(room.home) and not dry_run:
         set_catalog_aside(room.home)
     vault = room.unlock()
-    archive = Archive.open(open_backup_store(str(place)), vault.require_keys()) if place is not None else None
+    archive = (
+        Archive.open(open_backup_store(str(place), room.settings.store, room.home), vault.require_keys())
+        if place is not None
+        else None
+    )
     return recover(vault, room.acting, archive, exported=note, progress=progress, dry_run=dry_run)
+
+
+def _read_store_settings(path: Path) -> StoreSettings:
+    try:
+        text = read_file(path, MAX_SETTINGS_BYTES).decode()
+    except UnicodeDecodeError:
+        raise InvalidError(f"{path}: is not UTF-8") from None
+    return parse_settings(text, str(path)).store

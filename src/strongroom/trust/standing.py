@@ -403,7 +403,7 @@ class Standing:
         if version.held is not None:
             raise RejectedError(
                 f"{model}: is quarantined: {version.held.what}",
-                hint="put it right, and it is let go: strongroom recover --backup FOLDER",
+                hint="put it right, and it is let go: strongroom recover --backup PLACE",
             )
         if version.state is not State.APPROVED or not version.approvals:
             raise DeniedError(
