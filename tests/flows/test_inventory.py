@@ -9,15 +9,16 @@ import pytest
 
 from strongroom.adapters.sheets.files import build_file, read_sheet, write_new
 from strongroom.errors import DeniedError, InvalidError, RejectedError
+from strongroom.flows import doctor
 from strongroom.flows.approve import approve
-from strongroom.flows.doctor import Verdict, examine
-from strongroom.flows.grant import Wish, end_grant, grant
-from strongroom.flows.identity import add_identity, renew_identity, revoke_identity
+from strongroom.flows.grant import Wish, grant
+from strongroom.flows.identity import add_identity, renew_identity
 from strongroom.flows.listing import Filter, Item, list_inventory
 from strongroom.flows.own import own
 from strongroom.flows.publish import publish
 from strongroom.flows.register import Columns, SheetError, register, unregister
 from strongroom.flows.release import release
+from strongroom.flows.revoke import revoke_grant, revoke_identity
 from strongroom.flows.vault import build_event, moment, read_authority, record
 from strongroom.ports import Sheet, SheetRow
 from strongroom.sdk.stock import COLUMNS, _cells
@@ -132,8 +133,8 @@ def _require_orphan(scene: Scene, status: OwnerStatus) -> None:
     with pytest.raises(DeniedError, match="is an orphan"):
         publish(scene.vault, scene.offer(ModelId.parse("fraud@1.2.0"), owner=item.owner))
     assert all("allow" not in str(event.decision) for event in scene.events[before:])
-    checks = examine(scene.vault, Path("/"), [])
-    assert [check.verdict for check in checks if check.name == "owners"] == [Verdict.WARN]
+    checks = list(doctor._owners(scene.vault))
+    assert [check.verdict for check in checks] == [doctor.Verdict.WARN]
 
 
 def test_owner_revoked(scene: Scene) -> None:
@@ -169,7 +170,7 @@ def test_owner_without_rights(scene: Scene) -> None:
     scene.publish(TWO)
     _renewed_rights(scene, timedelta(0))
     held = next(g.grant for g in scene.authority.grants.values() if g.grant.principal == OWNER)
-    end_grant(scene.vault, ADMIN, held.id, "moved on")
+    revoke_grant(scene.vault, ADMIN, held.id, "moved on")
     scene.clock.advance(timedelta(days=29))
     assert _listed(scene, Filter(orphaned=True), REVIEWER) == []
     scene.clock.advance(timedelta(days=2))
