@@ -64,31 +64,40 @@ def test_a_failing_write_leaves_the_home_sound(verb: Verb) -> None:
     assert len(calls) >= WRITES.get(verb.name, 1)
     for number, call in enumerate(calls):
         for failure in Failure:
-            before = len(verb.scene().log._leaves)
-            scene, _, told = _fail_at(verb, number, failure)
-            context = f"{verb.name}: {call} (write {number}): {failure.value}"
-            assert not told or failure not in DEATHS, context
-            try:
-                authority = require_sound(scene)
-                if told:
-                    assert verb.happened(authority)
-                if call == "log.append" and failure is Failure.FOR_GOOD and len(scene.log._leaves) == before:
-                    assert not told
-                _require_good_end(verb, scene)
-            except Exception as error:
-                raise AssertionError(context) from error
+            require_survived(verb, number, call, failure)
+
+
+def require_survived(verb: Verb, number: int, call: str, failure: Failure) -> None:
+    """Whatever became of write ``number``, the home is sound and the same call ends well."""
+    before = len(verb.scene().log._leaves)
+    scene, _, told = _fail_at(verb, number, failure)
+    context = f"{verb.name}: {call} (write {number}): {failure.value}"
+    assert not told or failure not in DEATHS, context
+    try:
+        authority = require_sound(scene)
+        if told:
+            assert verb.happened(authority)
+        if call == "log.append" and failure is Failure.FOR_GOOD and len(scene.log._leaves) == before:
+            assert not told
+        _require_good_end(verb, scene)
+    except Exception as error:
+        raise AssertionError(context) from error
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_a_failing_read_leaves_the_home_sound(verb: Verb) -> None:
     for number, call in enumerate(_count(verb, reads=True)):
-        scene, _, told = _fail_at(verb, number, Failure.NOT_KEPT, reads=True)
-        try:
-            authority = require_sound(scene)
-            assert not told or verb.happened(authority)
-            _require_good_end(verb, scene)
-        except Exception as error:
-            raise AssertionError(f"{verb.name}: {call} (read {number})") from error
+        require_read_survived(verb, number, call)
+
+
+def require_read_survived(verb: Verb, number: int, call: str) -> None:
+    scene, _, told = _fail_at(verb, number, Failure.NOT_KEPT, reads=True)
+    try:
+        authority = require_sound(scene)
+        assert not told or verb.happened(authority)
+        _require_good_end(verb, scene)
+    except Exception as error:
+        raise AssertionError(f"{verb.name}: {call} (read {number})") from error
 
 
 @pytest.mark.parametrize("verb", [v for v in VERBS if v.gives], ids=lambda verb: verb.name)
