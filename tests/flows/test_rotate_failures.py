@@ -19,8 +19,8 @@ from tests.flows.trip import DEATHS, Failure, Killed, Trip
 
 pytestmark = pytest.mark.slow
 _FAILURES = list(Failure)
-"""Each write fails in two of these, its neighbours in the others."""
-READS_STEP = 3
+"""Each write fails in one of these, its neighbours in the others."""
+READS_STEP = 7
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def test_a_failing_write_loses_no_model(verb: Verb) -> None:
     calls = _calls(verb)
     assert len(calls) >= verb.writes
     for number, call in enumerate(calls):
-        for failure in (_FAILURES[number % len(_FAILURES)], _FAILURES[(number + 2) % len(_FAILURES)]):
-            scene, told = _fail_at(verb, number, failure)
-            try:
-                _require_good_end(verb, scene, told)
-            except (AssertionError, DeniedError, InvalidError, OutageError, RejectedError) as error:
-                raise AssertionError(f"{verb.name}: {call} (write {number}): {failure.value}") from error
+        failure = _FAILURES[number % len(_FAILURES)]
+        scene, told = _fail_at(verb, number, failure)
+        try:
+            _require_good_end(verb, scene, told)
+        except (AssertionError, DeniedError, InvalidError, OutageError, RejectedError) as error:
+            raise AssertionError(f"{verb.name}: {call} (write {number}): {failure.value}") from error
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
