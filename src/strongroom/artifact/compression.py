@@ -16,7 +16,7 @@ PIECE_BYTES = 2**18
 """Read, and unpacked, at a time."""
 MAX_RATIO = 200
 """Unpacked to packed bytes. Weights stay below 10 and repetitive text below 50."""
-RATIO_FREE_BYTES = 16 * 2**20
+RATIO_FREE_BYTES = 8 * 2**20
 """Unpacked before the ratio is looked at: a small array of zeros is no bomb."""
 MAX_STREAMS = 2**14
 """Of one kind, one behind the other in one file: what parallel compressors write."""

@@ -149,6 +149,8 @@ _ZSTD_SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
 _XGBOOST_UBJ = re.compile(
     rb"\{(?:L\x00{7}|l\x00{3}|I\x00|[iU])(?:\x07learner|\x07version|\x06Config|\x05Model)", re.DOTALL
 )
+_PDF, _PDF_WITHIN = re.compile(r"%PDF-[0-9]"), 1024
+"""Readers look for it in the first kilobyte (ISO 32000-1, annex H). A page that is all letters is no text."""
 _ZIP_ENTRY = re.compile(rb"PK\x01\x02.{24}(..).{16}", re.DOTALL)
 
 
@@ -191,7 +193,7 @@ def identify(read_at: ReadAt, size_bytes: int) -> Format:
             return found
     text = text_of(file)
     if text is not None:
-        return _kind_of_text(text)
+        return Format.UNKNOWN if _PDF.search(text, 0, _PDF_WITHIN) else _kind_of_text(text)
     return Format.EXECUTABLE if structures.is_bytecode(file) else Format.UNKNOWN
 
 

@@ -4,7 +4,7 @@ import re
 
 from strongroom.errors import shorten
 from strongroom.scan.place import Place
-from strongroom.scan.rule import Rule
+from strongroom.scan.rule import DEPENDENCIES, Rule
 from strongroom.scan.scan import Scan
 from strongroom.values import Severity
 
@@ -16,7 +16,7 @@ FOREIGN = Rule(
     "software runs it.",
     "Name packages by name and exact version, with hashes, from your own index.",
     atlas=("AML.T0010.001",),
-    aisvs=("6.2.1",),
+    aisvs=(DEPENDENCIES,),
 )
 UNPINNED = Rule(
     "requirements-unpinned",
@@ -25,6 +25,7 @@ UNPINNED = Rule(
     "What is installed depends on the day, and whoever takes over a package chooses it.",
     "Pin every package: pip freeze, or a lockfile with hashes.",
     atlas=("AML.T0010.001",),
+    aisvs=(DEPENDENCIES,),
 )
 RULES = (FOREIGN, UNPINNED)
 

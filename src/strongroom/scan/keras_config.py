@@ -5,6 +5,7 @@ Keras builds a model by looking up what its configuration names. `scan.keras_nam
 
 import re
 from collections.abc import Iterator
+from math import isfinite, prod
 from typing import Any
 
 from strongroom.errors import RejectedError, shorten
@@ -47,6 +48,18 @@ _FOREIGN_CODE = frozenset({"lambda", "raw"})
 _LEADS_OUT = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\~]|^[A-Za-z]:[/\\]|\x00")
 
 
+_SIZES = parse_names(
+    "units filters input_dim output_dim num_heads key_dim value_dim head_dim num_query_heads "
+    "num_key_value_heads kernel_size pool_size strides dilation_rate depth_multiplier size padding cropping "
+    "n num_tokens max_tokens num_bins target_height target_width groups height width batch_size "
+    "sequence_length"
+)
+_SHAPES = parse_names("batch_shape batch_input_shape input_shape target_shape shape output_shape build_shape")
+_TABLE = ("input_dim", "output_dim")
+MAX_EXTENT = 2**31
+MAX_SHAPE_ELEMENTS = 2**40
+
+
 def judge_keras_config(scan: Scan, config: Any, place: Place, custom: Rule = rules.NOT_ALLOWED) -> None:
     """Report all that a configuration names and models are not made of.
 
@@ -63,6 +76,7 @@ class _Walk:
         if isinstance(value, dict):
             if "class_name" in value:
                 self._object(value, path)
+            self._sizes(value, path)
             for name, inner in value.items():
                 self.value(inner, f"{path}.{name[:64]}" if path else name[:64], name)
         elif isinstance(value, list):
@@ -71,6 +85,15 @@ class _Walk:
                     self.value(inner, f"{path}[{index}]", key if key in _OBJECTIVES else "")
         elif isinstance(value, str):
             self._text(value, path, key)
+
+    def _sizes(self, value: dict[str, Any], path: str) -> None:
+        for name in value.keys() & (_SIZES | _SHAPES):
+            extents = _numbers(value[name])
+            product = prod(abs(extent) for extent in extents if extent) if name in _SHAPES else 1
+            if product > MAX_SHAPE_ELEMENTS or any(abs(extent) > MAX_EXTENT for extent in extents):
+                self._add(rules.HUGE, path, f"{name} is {shorten(value[name], 60)}")
+        if prod(abs(extent) for key in _TABLE for extent in _numbers(value.get(key))) > MAX_SHAPE_ELEMENTS:
+            self._add(rules.HUGE, path, "input_dim times output_dim is more than any model has")
 
     def _add(self, rule: Rule, path: str, message: str) -> None:
         name = f"{self._place.name} {path}" if self._place.name else path
@@ -150,6 +173,20 @@ class _Walk:
     def _text(self, text: str, path: str, key: str) -> None:
         for rule, message in _judge_text(text, key):
             self._add(self._custom if rule is rules.NOT_ALLOWED else rule, path, message)
+
+
+def _numbers(value: Any) -> list[int]:
+    """Whole numbers, also those written as 1e12, of one that stands alone or in lists."""
+    found, waiting = [], [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, float):
+            found.append(int(item) if isfinite(item) else 0)
+        elif isinstance(item, int):
+            found.append(int(item))
+    return found
 
 
 def _judge_text(text: str, key: str) -> Iterator[tuple[Rule, str]]:

@@ -54,6 +54,15 @@ OBJECTIVE = Rule(
     "Save the model without training settings: model.save(path, include_optimizer=False), or compile() "
     "it first.",
 )
+HUGE = Rule(
+    "keras-huge-shape",
+    Severity.HIGH,
+    "Larger than any model",
+    "A few digits of the configuration ask for more memory than a machine has as soon as the model is built.",
+    "Save the model again; if it is yours and really as large, export it to ONNX or safetensors.",
+    atlas=("AML.T0029",),
+    aisvs=_SCANNED,
+)
 FILE_ACCESS = Rule(
     "keras-file-access",
     Severity.HIGH,
@@ -114,6 +123,6 @@ PYTHON_OBJECT = Rule(
     aisvs=_SCANNED,
 )
 RULES = (
-    LAMBDA, IMPORTS, RUNS_CODE, NOT_ALLOWED, OBJECTIVE, FILE_ACCESS, PATH_NAME, MEMBER, OUTSIDE, FILTER,
+    LAMBDA, IMPORTS, RUNS_CODE, NOT_ALLOWED, OBJECTIVE, HUGE, FILE_ACCESS, PATH_NAME, MEMBER, OUTSIDE, FILTER,
     PYTHON_OBJECT,
 )  # fmt: skip

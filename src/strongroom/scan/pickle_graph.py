@@ -13,6 +13,13 @@ MAX_EXPANDED = 50_000_000
 _OPEN = -1
 
 
+class DeepError(RejectedError):
+    """Nested deeper than data is."""
+
+    def __init__(self) -> None:
+        super().__init__(f"nested more than {MAX_NESTING} deep")
+
+
 def require_bounded(nodes: Iterable[Node]) -> None:
     """Raise RejectedError for nesting or sharing that no data has; linear in the number of references.
 
@@ -43,7 +50,7 @@ def _close(node: Node) -> None:
             deepest = max(deepest, kid.depth)
             total += kid.weight
     if deepest >= MAX_NESTING:
-        raise RejectedError(f"nested more than {MAX_NESTING} deep")
+        raise DeepError
     if total > MAX_EXPANDED:
         raise RejectedError("refers to the same containers so often that printing it would never end")
     node.depth = deepest + 1

@@ -309,7 +309,7 @@ class PickleJudge:
 MAX_PADDING = 255
 MAX_SUSPECTS = 32
 MAX_SUSPECT_BYTES = 2**20
-_HARMFUL = (rules.EXECUTES, rules.CODE_OBJECT, rules.NOT_ALLOWED)
+_HARMFUL = (rules.EXECUTES, rules.CODE_OBJECT, rules.NOT_ALLOWED, rules.BOMB)
 
 
 def _joblib_array(state: object) -> JoblibArray | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from strongroom.errors import RejectedError
+from strongroom.scan.pickle_graph import MAX_NESTING, DeepError
 from strongroom.scan.pickle_tape import Tape
 from strongroom.scan.pickle_values import (
     MAX_LITERAL_BYTES,
@@ -166,6 +167,8 @@ class Machine:
     def _keep(self, node: Node, values: list[object]) -> None:
         kids = node.hold(values)
         if kids:
+            if node.height > MAX_NESTING:
+                raise DeepError
             self._judge.hold(kids, self._at)
 
     def mark(self) -> None:

@@ -17,6 +17,8 @@ class Value:
     """Something that refers to other things or was imported; plain constants stand for themselves."""
 
     __slots__ = ()
+    height = 0
+    """How deep it nests at least."""
 
 
 class Long:
@@ -62,12 +64,14 @@ _NO_WORDS: list[str] = []
 class Node(Value):
     """Something that may hold others; ``kids`` are those of them that are not constants."""
 
-    __slots__ = ("depth", "kids", "weight")
+    __slots__ = ("depth", "height", "kids", "weight")
     is_container = True
     """Whether looking at it (repr, ==, hash) looks into it, again for every reference."""
 
     def __init__(self) -> None:
         self.kids = _NO_KIDS
+        self.height = 1
+        """How deep it nests at least, by what it held first; this ends deep ones while they are made."""
         self.depth = 0
         """How deep it nests: 0 until `pickle_graph` has counted, -1 while it does."""
         self.weight = 1
@@ -80,6 +84,7 @@ class Node(Value):
             return kids
         if self.kids is _NO_KIDS:
             self.kids = kids.copy()
+            self.height = 1 + max(kid.height for kid in kids)
         else:
             self.kids += kids
         return kids

@@ -5,7 +5,7 @@ from contextlib import suppress
 from strongroom.artifact.formats import Format
 from strongroom.errors import RejectedError
 from strongroom.scan import boosters, pickle_rules, torch_legacy
-from strongroom.scan.pickle_graph import require_bounded
+from strongroom.scan.pickle_graph import DeepError, require_bounded
 from strongroom.scan.pickle_judge import Persist, PickleJudge
 from strongroom.scan.pickle_machine import Budget, Machine
 from strongroom.scan.pickle_tape import Tape
@@ -40,7 +40,11 @@ class PickleReader:
     def read(self) -> object:
         """Return what the next stream leaves. Raises RejectedError where it breaks."""
         machine = self._machine = Machine(self.tape, self.judge, self._budget)
-        value = machine.run()
+        try:
+            value = machine.run()
+        except DeepError as error:
+            self.judge.bomb(machine.at, error.message)
+            raise
         try:
             require_bounded(machine.nodes)
         except RejectedError as error:
@@ -72,6 +76,8 @@ def scan_pickle(scan: Scan, content: Content) -> None:
             torch_legacy.read_streams(reader)
         else:
             _read_further(reader)
+    except DeepError:
+        pass  # reported where it was met
     except RejectedError as error:
         judge.broke(reader.at, error.message)
     finally:

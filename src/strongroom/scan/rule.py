@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 from strongroom.values import Severity
 
-RULES_VERSION = "2026.11.1"
+RULES_VERSION = "2026.11.2"
 """Raised with every change of what is refused or reported: what older rules judged is judged again."""
+
+SCANNED = "6.1.2"
+"""Models are scanned by tools before import: what every rule is for that says nothing else."""
+DEPENDENCIES = "6.2.1"
+"""Dependency scanners run on frameworks and libraries."""
 
 _ID = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*", re.ASCII)
 
@@ -27,7 +32,7 @@ class Rule:
     """What a data scientist does about it."""
     atlas: tuple[str, ...] = ()
     """MITRE ATLAS techniques, ``AML.T0011.000`` for instance (atlas.mitre.org)."""
-    aisvs: tuple[str, ...] = ()
+    aisvs: tuple[str, ...] = (SCANNED,)
     """Requirements of the OWASP AI Security Verification Standard, ``6.2.3`` for instance."""
     waivable: bool = False
     """Whether a second person may accept it for one digest. Never for what runs code or cannot be read."""

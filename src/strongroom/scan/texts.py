@@ -3,6 +3,7 @@
 from typing import Any
 
 from strongroom.errors import RejectedError, shorten
+from strongroom.scan.caffe import scan_network
 from strongroom.scan.config_files import scan_by_name
 from strongroom.scan.config_rules import NAMES_CODE, UNKNOWN_TAG, YAML_TAG
 from strongroom.scan.config_texts import hidden_texts_of, texts_of
@@ -70,6 +71,7 @@ def scan_text(scan: Scan, content: Content) -> None:
         scan_letters(scan, text, place, is_prose=True)
         scan.text(text, place)
         _triton(scan, content, text)
+        scan_network(scan, text, place)
         if content.extension in ("pbtxt", "textproto", "prototxt"):
             judge_text_graph(scan, content.name, text, place)
         if content.extension in ("html", "htm", "xhtml", "svg"):

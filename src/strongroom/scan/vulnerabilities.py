@@ -8,7 +8,7 @@ from strongroom.scan.advisories import Advisory
 from strongroom.scan.dependencies import Dependency, Ecosystem, find_version, normalise_name
 from strongroom.scan.osv_database import Database, DatabaseInfo
 from strongroom.scan.place import Place
-from strongroom.scan.rule import Rule
+from strongroom.scan.rule import DEPENDENCIES, Rule
 from strongroom.scan.scan import Match
 from strongroom.values import Severity
 
@@ -23,6 +23,7 @@ VULNERABLE = Rule(
     "The model was built with, or runs on, a package version in which a security hole is publicly known.",
     "Rebuild the model with the fixed version that is named, and publish it with the new lockfile.",
     atlas=("AML.T0010.001",),
+    aisvs=(DEPENDENCIES,),
     waivable=True,
 )
 MALICIOUS = Rule(
@@ -32,6 +33,7 @@ MALICIOUS = Rule(
     "The package is publicly known as made or taken over to do harm; where it was installed, it ran.",
     "Remove the package, and treat the machine that it was installed on as taken over.",
     atlas=("AML.T0010.001",),
+    aisvs=(DEPENDENCIES,),
 )
 UNPINNED = Rule(
     "dependency-unpinned",
@@ -40,6 +42,7 @@ UNPINNED = Rule(
     "Nobody can say which version was used, nor whether a security hole is in it.",
     "Write a lockfile with exact versions: uv lock, pip freeze, or pip-compile --generate-hashes.",
     atlas=("AML.T0010.001",),
+    aisvs=(DEPENDENCIES,),
     waivable=True,
 )
 STALE = Rule(
@@ -48,6 +51,7 @@ STALE = Rule(
     "Vulnerability database is old",
     "Holes that became known since its last change are not in it, so that finding none says little.",
     "Import a current one: strongroom osv import FILE|URL.",
+    aisvs=(DEPENDENCIES,),
     waivable=True,
 )
 MISSING = Rule(
@@ -56,6 +60,7 @@ MISSING = Rule(
     "No vulnerability database",
     "Packages were not checked against known holes, because there is no list of them here.",
     "Import one: strongroom osv import FILE|URL.",
+    aisvs=(DEPENDENCIES,),
     waivable=True,
 )
 RULES = (VULNERABLE, MALICIOUS, UNPINNED, STALE, MISSING)
