@@ -23,6 +23,7 @@ BUDGET_S = 50.0
 LEAST = 40
 MOST = 120
 VERSIONS = 4
+LOOK_EVERY, GO_ON_EVERY = 2, 7
 ROTATE = ("rotate", "key", "fraud")
 VERBS = (
     ROTATE,
@@ -84,6 +85,14 @@ def _go_on(shell: Shell, arguments: tuple[str, ...]) -> None:
         assert len(_require_loads(shell.home).versions) == len(before.versions)
 
 
+def _look_after(shell: Shell, arguments: tuple[str, ...], rounds: int) -> None:
+    """Several deaths one upon another, then a look; now and then the command is let end."""
+    if rounds % GO_ON_EVERY == 0:
+        _go_on(shell, arguments)
+    elif rounds % LOOK_EVERY == 0:
+        _require_loads(shell.home)
+
+
 def test_killed_at_random_instants(rotated: Shell) -> None:
     chance = instants(seed=12)
     started = time.monotonic()
@@ -94,10 +103,7 @@ def test_killed_at_random_instants(rotated: Shell) -> None:
         arguments = VERBS[deaths % len(VERBS)]
         deaths += 1
         run_and_kill(rotated, arguments, chance.uniform(0.3, 1.3) * lasts_s)
-        if deaths % 4:
-            _require_loads(rotated.home)
-        else:
-            _go_on(rotated, arguments)
+        _look_after(rotated, arguments, deaths)
     _go_on(rotated, (*ROTATE, "--reencrypt"))
 
 
@@ -114,9 +120,6 @@ def test_killed_at_a_file_operation(rotated: Shell) -> None:
         if run_and_die(rotated, VERBS[which], at):
             deaths += 1
             longest[which] = max(longest[which], at * 2)
-        if rounds % 4:
-            _require_loads(rotated.home)
-        else:
-            _go_on(rotated, VERBS[which])
+        _look_after(rotated, VERBS[which], rounds)
         assert rounds < 4 * (LEAST + MOST)
     _go_on(rotated, (*ROTATE, "--reencrypt"))
