@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 EXTRAS_READY := .venv-extras/.ready
-.PHONY: help demo test test-extras check lint fmt bench bench-rotate bench-scan bench-watch fuzz dev lock clean
+.PHONY: help demo test test-extras check lint fmt bench bench-rotate bench-store bench-scan bench-watch fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -48,6 +48,9 @@ bench-watch: $(READY) ## the watcher on 1,000 small models; about 20 minutes
 
 bench-rotate: $(READY) ## rewrapping 10,000 data keys and encrypting a version anew; about 5 minutes
 	@$(BIN)/python bench/rotate.py
+
+bench-store: $(READY) $(BENCH_READY) ## publishing to and loading from a local S3 against boto3 and s3fs; a few minutes
+	@$(BIN)/python bench/stores.py
 
 bench-scan: $(READY) $(BENCH_SCAN_READY) ## scanning against other scanners, as tables; about 20 minutes; SAMPLES=folder
 	@$(BIN)/python bench/scan.py $(SAMPLES)
