@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +71,7 @@ def restore_home(
         )
     text = read_keystore(store)
     header = BackupHeader.parse(store.read(HEADER, MAX_HEADER_BYTES))
-    draft = home.with_name(f".{home.name}.{header.id}.{wish.sequence or 'newest'}.rising")
-    draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = _make_draft(home, f".{home.name}.{header.id}.{wish.sequence or 'newest'}.rising")
     with _alone(draft):
         files = LocalHomeFiles(draft)
         files.put(KEYSTORE_FILE, [text])
@@ -83,11 +83,36 @@ def restore_home(
         vault = open_home(draft, passphrase, ask=ask)
         actor = parse_principal(acting or read_settings(draft).identity or "")
         restored = restore(vault, actor, archive, snapshot, index, text, wish, progress)
-        if home.exists():
-            home.rmdir()
-        draft.rename(home)
-        _sync(home.parent)
+        try:
+            if home.exists():
+                home.rmdir()
+            draft.rename(home)
+            _sync(home.parent)
+        except OSError as error:
+            raise OutageError(f"{home}: cannot be put in place ({error.strerror})") from None
     return restored
+
+
+def _make_draft(home: Path, name: str) -> Path:
+    """Return the folder beside ``home`` where it rises; one that a run was cut off in is taken up again.
+
+    Raises:
+        RejectedError: somebody else has put something there.
+        OutageError: it cannot be made.
+    """
+    draft = home.with_name(name)
+    try:
+        draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = draft.lstat()
+    except OSError as error:
+        raise OutageError(f"{draft}: cannot be made ({error.strerror})") from None
+    is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    if not stat.S_ISDIR(status.st_mode) or not is_ours:
+        raise RejectedError(
+            f"{draft}: is not a folder of this user alone; somebody else has put it there",
+            hint="look at it, and remove it",
+        )
+    return draft
 
 
 def is_catalog_broken(home: Path) -> bool:

@@ -4,20 +4,22 @@ Nothing that was written is changed: a piece has the name of its content, so wha
 again, and a run that was cut off goes on where it stopped.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
 from strongroom.artifact.pieces import MAX_PIECE_BYTES, open_piece, seal_piece
 from strongroom.artifact.sealed import object_size
 from strongroom.artifact.stream import WriteAt, verify_root
-from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.errors import InvalidError, RejectedError, shorten
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import Vault
 from strongroom.ports import BlobReader, BlobStore, KeyProvider
 from strongroom.trust.backup import (
+    BACKUP_KEY,
     ID_BYTES,
     MAX_HEADER_BYTES,
+    MAX_SEQUENCE,
     MAX_SNAPSHOT_BYTES,
     PIECES,
     SECRET_BYTES,
@@ -29,13 +31,11 @@ from strongroom.trust.backup import (
     claimed_snapshot,
     snapshot_name,
 )
-from strongroom.values import Digest, KeyUri, SealedEntry
+from strongroom.values import Digest, SealedEntry
 
 HEADER = "backup/header.json"
 KEYSTORE = "backup/keystore.json"
 MAX_KEYSTORE_BYTES = 4 * 2**20
-BACKUP_KEY = KeyUri("file:kek/0-backup")
-"""No family's name begins with a digit."""
 _PROBE_BYTES = 2
 """`verify_root` looks with so few bytes whether an object ends where it must."""
 
@@ -47,8 +47,8 @@ class Archive:
     store: BlobStore
     header: BackupHeader
     keys: BackupKeys
-    present: set[str] = field(default_factory=set)
-    """Names of the pieces that are there."""
+    present: dict[str, int] = field(default_factory=dict)
+    """The pieces that are there, with their sizes."""
     written: int = 0
     """Bytes that this process has added."""
 
@@ -62,10 +62,8 @@ class Archive:
         secret = vault.entropy.bytes(SECRET_BYTES)
         keys = vault.require_keys()
         keys.create(BACKUP_KEY)
-        draft = BackupHeader(
-            vault.entropy.bytes(ID_BYTES).hex(), vault.trust_root.trust_domain, BACKUP_KEY, b""
-        )
-        header = BackupHeader(draft.id, draft.domain, draft.key, keys.wrap(BACKUP_KEY, secret, draft.context))
+        draft = BackupHeader(vault.entropy.bytes(ID_BYTES).hex(), vault.trust_root.trust_domain, b"")
+        header = BackupHeader(draft.id, draft.domain, keys.wrap(BACKUP_KEY, secret, draft.context))
         store.put_new(HEADER, header.to_bytes())
         return cls(store, header, BackupKeys(secret))
 
@@ -83,10 +81,11 @@ class Archive:
             )
         header = BackupHeader.parse(store.read(HEADER, MAX_HEADER_BYTES))
         try:
-            secret = keys.unwrap(header.key, header.wrapped, header.context)
+            secret = keys.unwrap(BACKUP_KEY, header.wrapped, header.context)
         except InvalidError:
             raise RejectedError("backup: is of another home; this keystore has no key for it") from None
-        return cls(store, header, BackupKeys(secret), set(store.list("pieces")))
+        present = {name: stat.size for name, stat in store.survey("pieces")}
+        return cls(store, header, BackupKeys(secret), present)
 
     # -- pieces ----------------------------------------------------------------------------------------
 
@@ -99,25 +98,37 @@ class Archive:
         name = self.keys.name_of(kind, Digest.of(content).value)
         salt = self.keys.salt_of(name, content)
         sealed, entry = seal_piece(content, PIECES, name, self.keys.content, salt)
-        if name not in self.present:
+        if not self._has(name, len(sealed)):
             self.store.put_new(name, sealed)
-            self.present.add(name)
+            self.present[name] = len(sealed)
             self.written += len(sealed)
         return entry
 
-    def get(self, chain: Chain, limit: int) -> bytes:
+    def get(self, kind: str, chain: Chain, limit: int) -> bytes:
         """Return what `put` kept. Raises RejectedError: a piece is missing, altered, or it is too large."""
         if sum(entry.size_bytes for entry in chain) > limit:
             raise RejectedError(f"backup: something in it is larger than {limit} bytes")
-        return b"".join(self.parts(chain))
+        return b"".join(self.parts(kind, chain))
 
-    def parts(self, chain: Chain) -> Iterator[bytes]:
+    def parts(self, kind: str, chain: Chain) -> Iterator[bytes]:
+        """The same, piece by piece. What was kept as one kind of thing is not read as another."""
         for entry in chain:
+            if entry.object != self.keys.name_of(kind, entry.sha256.value):
+                raise RejectedError(f"backup: a piece is not one of kind {kind}")
             size = object_size(min(entry.size_bytes, MAX_PIECE_BYTES))
             yield open_piece(self.store.read(entry.object, size), PIECES, entry, self.keys.content)
 
     def has(self, chain: Chain) -> bool:
-        return all(entry.object in self.present for entry in chain)
+        """Whether every piece is there, as long as it must be."""
+        return all(self.present.get(entry.object) == object_size(entry.size_bytes) for entry in chain)
+
+    def _has(self, name: str, size: int) -> bool:
+        """Whether it is there; what has another size was cut by somebody, and is made anew."""
+        found = self.present.get(name)
+        if found is not None and found != size:
+            self.store.delete(name)
+            del self.present[name]
+        return found == size
 
     # -- sealed objects of models ----------------------------------------------------------------------
 
@@ -126,11 +137,11 @@ class Archive:
 
     def put_object(self, source: BlobStore, entry: SealedEntry, progress: Progress | None = None) -> None:
         """Copy a sealed object, checked on the way; one that is here already is not read."""
-        name = self.object_name(entry)
-        if name not in self.present:
+        name, size = self.object_name(entry), object_size(entry.size_bytes)
+        if not self._has(name, size):
             copy_object(source, entry.object, self.store, name, entry, progress)
-            self.present.add(name)
-            self.written += object_size(entry.size_bytes)
+            self.present[name] = size
+            self.written += size
 
     # -- snapshots -------------------------------------------------------------------------------------
 
@@ -139,8 +150,9 @@ class Archive:
         found = []
         for name in self.store.list("snapshots"):
             number = name.removeprefix("snapshots/").removesuffix(".json")
-            if not number.isdecimal() or snapshot_name(int(number)) != name:
-                raise RejectedError("backup: a snapshot has a name that we do not give")
+            fits = len(number) == len(str(MAX_SEQUENCE)) and number.isdecimal()
+            if not fits or snapshot_name(int(number)) != name:
+                raise RejectedError(f"backup: {shorten(name)} is no name that we give a snapshot")
             found.append(int(number))
         return sorted(found)
 
@@ -155,7 +167,7 @@ class Archive:
         return snapshot
 
     def index(self, snapshot: Snapshot, limit: int) -> Index:
-        return Index.parse(self.get(snapshot.index, limit))
+        return Index.parse(self.get("index", snapshot.index, limit))
 
 
 def copy_object(
@@ -195,9 +207,3 @@ class _Tee:
         if len(buffer) > _PROBE_BYTES and size:
             self._write_at(offset, buffer[:size])
         return size
-
-
-def require_unrivalled(sequences: Sequence[int], wanted: int) -> None:
-    """Raises OutageError if another run has made the snapshot meanwhile."""
-    if wanted in sequences:
-        raise OutageError("backup: another was made meanwhile", hint="look at: strongroom backup list")

@@ -12,7 +12,7 @@ from itertools import islice
 from strongroom import canonical
 from strongroom.artifact.pieces import MAX_PIECE_BYTES
 from strongroom.artifact.sealed import object_size
-from strongroom.errors import InvalidError, RejectedError
+from strongroom.errors import InvalidError, OutageError, RejectedError
 from strongroom.flows import layout
 from strongroom.flows.archive import HEADER, KEYSTORE, MAX_KEYSTORE_BYTES, Archive
 from strongroom.flows.quarantine import read_kept
@@ -47,6 +47,7 @@ from strongroom.trust.standing import QuarantineRecord, VersionRecord
 from strongroom.values import Action, Digest, SealedEntry, State
 
 RECORDS_PER_BUNDLE = 4096
+MAX_ATTEMPTS = 5
 BACKUP_LOCK = "backup"
 KEYSTORE_FILE = "keystore.json"
 _EVERYTHING = "*"
@@ -108,19 +109,16 @@ def create_backup(
                 sequence=known.next_sequence,
             ),
         )
-        authority = read_authority(vault)
         # (3) the log as far as that record, then all that it speaks of
-        keeper = _Keeper(vault, archive, files, known, progress)
-        index = keeper.keep(authority)
+        authority, index, head, text = _keep_at_rest(vault, archive, files, known, progress)
         # (4) the keystore before the snapshot that needs it, and the snapshot last
-        text = files.read(KEYSTORE_FILE, 0, MAX_KEYSTORE_BYTES)
         store.replace(KEYSTORE, text)
         snapshot = Snapshot(
             backup=archive.header.id,
             sequence=known.next_sequence,
             previous=Digest.of(known.envelope).hex if known.envelope else "",
             taken_at=moment(vault, authority),
-            head=keeper.head,
+            head=head,
             generation=generation_of(text),
             index=archive.put("index", index.to_bytes()),
             objects=sum(len(holding.objects) for holding in index.holdings),
@@ -133,13 +131,48 @@ def create_backup(
     return Made(snapshot, archive.written, index.missing)
 
 
+def _keep_at_rest(
+    vault: Vault, archive: Archive, files: HomeFiles, known: _Known, progress: Progress | None
+) -> tuple[Authority, Index, Head, bytes]:
+    """Keep all that the log speaks of, and the keystore that it opens with: as they were at one moment.
+
+    A rotation, a new encryption or a shredding that begins meanwhile would leave a data key in the backup
+    whose key is gone from the keystore beside it, or name as damaged what was only replaced.
+    """
+    for _ in range(MAX_ATTEMPTS):
+        authority = read_authority(vault)
+        before = generation_of(files.read(KEYSTORE_FILE, 0, MAX_KEYSTORE_BYTES))
+        keeper = _Keeper(vault, archive, files, known, progress)
+        index = keeper.keep(authority)
+        text = files.read(KEYSTORE_FILE, 0, MAX_KEYSTORE_BYTES)
+        if generation_of(text) == before and not _is_replaced(authority, read_authority(vault)):
+            return authority, index, keeper.head, text
+    raise OutageError(
+        "backup: keys or versions were replaced again and again while they were copied",
+        hint="run it again once the rotation is done: strongroom rotate status",
+    )
+
+
+def _is_replaced(before: Authority, after: Authority) -> bool:
+    """Whether a key, or the ciphertext of something that was there, is another one now."""
+    return (
+        after.family_keys != before.family_keys
+        or after.shreds != before.shreds
+        or any(
+            (now.generation, now.seal, now.beside) != (known.generation, known.seal, known.beside)
+            for model, known in before.versions.items()
+            if (now := after.versions[model])
+        )
+    )
+
+
 def generation_of(keystore: bytes) -> int:
     """How often a keystore was changed, as its text says; who opened it has checked that."""
     try:
         generation = canonical.decode(keystore)["generation"]
     except (InvalidError, KeyError, TypeError):
         raise RejectedError(f"{KEYSTORE_FILE}: is no keystore") from None
-    if not isinstance(generation, int):
+    if type(generation) is not int:
         raise RejectedError(f"{KEYSTORE_FILE}: is no keystore")
     return generation
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from strongroom.artifact.sealed import object_size
 from strongroom.artifact.stream import verify_root
 from strongroom.errors import InvalidError, RejectedError
 from strongroom.flows.archive import Archive
 from strongroom.flows.backup import BACKUP_LOCK
-from strongroom.flows.mending import MAX_PAPERS_BYTES, keys_of
-from strongroom.flows.restore import MAX_BUNDLE_BYTES
+from strongroom.flows.mending import keys_of
+from strongroom.flows.restore import read_keystore, require_keystore_of
 from strongroom.flows.unsealing import Progress
 from strongroom.flows.vault import (
     Vault,
@@ -56,7 +57,10 @@ def check_backup(
     if not snapshots:
         raise InvalidError("backup: holds no snapshot: none was finished")
     index = archive.index(snapshots[-1], MAX_INDEX_BYTES)
-    return list(_faults(archive, index, progress, full=full))
+    return [
+        *_keystore_faults(archive, snapshots[-1]),
+        *_faults(archive, index, progress, full=full),
+    ]
 
 
 def prune_backup(vault: Vault, actor: str, archive: Archive, keep: int, *, dry_run: bool = False) -> Pruned:
@@ -74,7 +78,7 @@ def prune_backup(vault: Vault, actor: str, archive: Archive, keep: int, *, dry_r
         snapshots = list(_snapshots(archive, authority))
         going, staying = snapshots[:-keep], snapshots[-keep:]
         needed = {name for each in staying for name in _names(archive, each)}
-        useless = sorted(archive.present - needed)
+        useless = sorted(set(archive.present) - needed)
         if dry_run:
             return Pruned(tuple(each.sequence for each in going), len(useless))
         record(
@@ -111,18 +115,27 @@ def _snapshots(archive: Archive, authority: Authority) -> Iterator[Snapshot]:
         yield snapshot
 
 
-def _chains(index: Index) -> Iterator[tuple[str, Chain]]:
-    yield from ((f"file {each.name}", each.chain) for each in index.files)
-    yield from ((f"log from record {each.name}", each.chain) for each in index.log)
-    yield from ((f"data keys of {each.name}", each.chain) for each in index.keys)
-    yield from ((each.name, each.papers) for each in index.holdings)
+def _keystore_faults(archive: Archive, snapshot: Snapshot) -> Iterator[str]:
+    """Whether it can be the one that the snapshot needs; its every byte is under the passphrase's MAC."""
+    try:
+        require_keystore_of(snapshot, read_keystore(archive.store))
+    except (InvalidError, RejectedError) as error:
+        yield f"keystore: {error.message}"
+
+
+def _chains(index: Index) -> Iterator[tuple[str, str, Chain]]:
+    """What to call each, its kind, and its pieces."""
+    yield from ((f"file {each.name}", "file", each.chain) for each in index.files)
+    yield from ((f"log from record {each.name}", "log", each.chain) for each in index.log)
+    yield from ((f"data keys of {each.name}", "keys", each.chain) for each in index.keys)
+    yield from ((each.name, "papers", each.papers) for each in index.holdings)
 
 
 def _names(archive: Archive, snapshot: Snapshot) -> Iterator[str]:
     """Every piece that a snapshot needs."""
     index = archive.index(snapshot, MAX_INDEX_BYTES)
     yield from (entry.object for entry in snapshot.index)
-    for _, chain in _chains(index):
+    for _, _, chain in _chains(index):
         yield from (entry.object for entry in chain)
     for holding in index.holdings:
         yield from (archive.object_name(entry) for entry in holding.objects)
@@ -130,11 +143,11 @@ def _names(archive: Archive, snapshot: Snapshot) -> Iterator[str]:
 
 def _faults(archive: Archive, index: Index, progress: Progress | None, *, full: bool) -> Iterator[str]:
     yield from (f"{name}: is not in it: {reason}" for name, reason in index.missing)
-    for shown, chain in _chains(index):
+    for shown, kind, chain in _chains(index):
         if not archive.has(chain):
-            yield f"{shown}: is missing"
+            yield f"{shown}: is missing or cut"
         elif full:
-            yield from _read(archive, shown, chain)
+            yield from _read(archive, shown, kind, chain)
     wrapped = _keys(archive, index) if full else None
     for holding in index.holdings:
         if wrapped is not None and holding.key not in wrapped:
@@ -150,9 +163,10 @@ def _keys(archive: Archive, index: Index) -> dict[str, bytes] | None:
         return None  # said already
 
 
-def _read(archive: Archive, shown: str, chain: Chain) -> Iterator[str]:
+def _read(archive: Archive, shown: str, kind: str, chain: Chain) -> Iterator[str]:
     try:
-        archive.get(chain, max(MAX_BUNDLE_BYTES, MAX_PAPERS_BYTES))
+        for _ in archive.parts(kind, chain):
+            pass
     except RejectedError as error:
         yield f"{shown}: {error.message}"
 
@@ -161,8 +175,8 @@ def _look(
     archive: Archive, shown: str, entry: SealedEntry, progress: Progress | None, *, full: bool
 ) -> Iterator[str]:
     name = archive.object_name(entry)
-    if name not in archive.present:
-        yield f"{shown}: {entry.path} is missing"
+    if archive.present.get(name) != object_size(entry.size_bytes):
+        yield f"{shown}: {entry.path} is missing or cut"
     elif full:
         blob = archive.store.open(name)
         try:

@@ -19,14 +19,14 @@ MAX_ENTRIES_OF_KEYS_BYTES = 2**28
 
 def papers_of(archive: Archive, holding: Holding) -> dict[str, bytes]:
     """Return the small objects of a holding by their name in the store."""
-    return parse_papers(archive.get(holding.papers, MAX_PAPERS_BYTES))
+    return parse_papers(archive.get("papers", holding.papers, MAX_PAPERS_BYTES))
 
 
 def keys_of(archive: Archive, index: Index) -> dict[str, bytes]:
     """Return every wrapped data key by its name in the store."""
     found: dict[str, bytes] = {}
     for bundle in index.keys:
-        found.update(parse_papers(archive.get(bundle.chain, MAX_ENTRIES_OF_KEYS_BYTES)))
+        found.update(parse_papers(archive.get("keys", bundle.chain, MAX_ENTRIES_OF_KEYS_BYTES)))
     return found
 
 

@@ -117,7 +117,9 @@ def recover(
     lifted = (
         []
         if dry_run
-        else list(_lift(vault, actor, decision.rule, {fault.of for fault in faults if not fault.mended}))
+        else list(
+            _lift(vault, actor, decision.rule, {fault.of for fault in faults if not fault.mended}, authority)
+        )
     )
     # (4) the catalog follows
     wrong, _ = rebuild_catalog(vault, dry_run=dry_run)
@@ -160,6 +162,10 @@ def _mend(
         return [Fault(wanted.name, what) for what in faults]
     try:
         with vault.locks.hold(f"publish-{wanted.model.family}"):
+            # What was shredded or encrypted anew meanwhile must not come back.
+            authority = read_authority(vault)
+            if not any(subject.is_same(each) for each, _ in _wanted(authority)):
+                return []
             list(put_back(helper.archive, vault.blobs, known, helper.keys, progress))
             _try_key(vault, authority, subject, helper.keys)
     except RejectedError as error:
@@ -193,11 +199,13 @@ def _try_key(vault: Vault, authority: Authority, subject: Subject, keys: dict[st
         vault.blobs.replace(subject.key, before)
 
 
-def _lift(vault: Vault, actor: str, rule: str, wrong: set[str]) -> Iterator[str]:
-    """Let go what was held back and was found sound, every byte of it, just now."""
+def _lift(vault: Vault, actor: str, rule: str, wrong: set[str], before: Authority) -> Iterator[str]:
+    """Let go what was held back ``before`` it was read, and was then found sound, every byte of it."""
     authority = read_authority(vault)
     for model, known in authority.versions.items():
-        if known.held is not None and str(model) not in wrong and known.state is not State.REVOKED:
+        if known.held is None or model not in before.versions or known.held != before.versions[model].held:
+            continue
+        if str(model) not in wrong and known.state is not State.REVOKED:
             now = moment(vault, authority)
             record(vault, build_event(vault, now, actor, "lift", str(model), rule=rule, model=str(model)))
             yield str(model)

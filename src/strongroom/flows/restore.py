@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
-from strongroom.errors import InvalidError, RejectedError
+from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError
 from strongroom.flows import layout
 from strongroom.flows.archive import KEYSTORE, MAX_KEYSTORE_BYTES, Archive
 from strongroom.flows.backup import KEYSTORE_FILE, generation_of
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.mending import keys_of, put_back
-from strongroom.flows.unsealing import Progress
+from strongroom.flows.revocations import read_list, require_log_of, store_list
+from strongroom.flows.unsealing import Progress, unwrap_data_key
 from strongroom.flows.vault import (
     Vault,
     build_event,
@@ -26,14 +27,23 @@ from strongroom.flows.vault import (
 )
 from strongroom.ports import BlobStore, HomeFiles
 from strongroom.trust.authority import Authority
-from strongroom.trust.backup import MAX_INDEX_BYTES, Index, Snapshot, parse_records, require_snapshot
+from strongroom.trust.backup import (
+    MAX_INDEX_BYTES,
+    Holding,
+    Index,
+    Snapshot,
+    parse_records,
+    require_snapshot,
+)
 from strongroom.trust.checkpoint import Head, verify_checkpoint
 from strongroom.trust.merkle import Frontier, leaf_hash
+from strongroom.trust.revocations import RevocationList
 from strongroom.trust.statement import require_statement
-from strongroom.values import Action, Digest, ModelId
+from strongroom.values import Action, Digest, ModelId, State
 
 MAX_BUNDLE_BYTES = 2**30
 APPEND_AT_ONCE = 1024
+MAX_NAMED = 10
 _FILES_OF_A_HOME = frozenset({"strongroom.toml", "trust.json", "ca.pem"})
 
 
@@ -96,7 +106,7 @@ def restore_files(archive: Archive, index: Index, files: HomeFiles) -> None:
     if lacking or KEYSTORE_FILE in names:
         raise RejectedError(f"backup: is not one of a whole home ({', '.join(lacking) or KEYSTORE_FILE})")
     for bundle in index.files:
-        files.put(bundle.name, archive.parts(bundle.chain))
+        files.put(bundle.name, archive.parts("file", bundle.chain))
 
 
 def restore(
@@ -122,9 +132,15 @@ def restore(
     authority = read_authority(vault)
     if require_snapshot(archive.envelope(snapshot.sequence), authority.key_history) != snapshot:
         raise RejectedError("backup: the snapshot was exchanged while it was read")
+    require_keystore_of(snapshot, keystore)
     # (2) who may, by that log, and whether it is the newest
     decision = require_permission(vault, authority, actor, Action.RESTORE, "*")
-    doubts = [*roots, *_older(archive, snapshot, keystore), *_strangers(vault, authority)]
+    doubts = [
+        *roots,
+        *_older(archive, snapshot, keystore),
+        *_strangers(vault, authority),
+        *_listed(vault, authority),
+    ]
     if doubts and not wish.allow_rollback:
         raise RejectedError(
             f"backup: {doubts[0]}: restoring it would roll the home back",
@@ -137,6 +153,7 @@ def restore(
     for holding in index.holdings:
         try:
             count += sum(1 for _ in put_back(archive, vault.blobs, holding, keys, progress))
+            _require_opens(vault, authority, holding)
         except RejectedError as error:
             missing.append((holding.name, error.message))
     # (4) the record, and the catalog that follows it
@@ -156,7 +173,72 @@ def restore(
     )
     record(vault, event)
     sync_catalog(vault)
+    if doubts:
+        _replace_list(vault)
     return Restored(snapshot, vault.replayed.size, count, tuple(missing), tuple(doubts))
+
+
+def require_keystore_of(snapshot: Snapshot, keystore: bytes) -> None:
+    """Raises RejectedError: it is older than the snapshot that was put after it.
+
+    Somebody has put an old one back: it has keys that were destroyed since.
+    """
+    if generation_of(keystore) < snapshot.generation:
+        raise RejectedError(
+            f"backup: its keystore is older than snapshot {snapshot.sequence}: somebody put an old one back",
+            hint="look for another copy of the backup; who can write to this one?",
+        )
+
+
+def _require_opens(vault: Vault, authority: Authority, holding: Holding) -> None:
+    """A key that was destroyed or disabled since, by rotation or shredding, opens nothing that is older."""
+    known = authority.versions.get(holding.model) if holding.kind == "version" else None
+    if known is None or known.state is State.REVOKED:
+        return
+    if layout.wrapped_key_name(known.model, known.generation) != holding.key:
+        return
+    try:
+        unwrap_data_key(vault, holding.model, known.manifest, holding.key)
+    except (DeniedError, InvalidError, RejectedError) as error:
+        raise RejectedError(f"its data key does not open: {error.message}") from None
+    except OutageError:
+        return  # says nothing about the key
+
+
+def _listed(vault: Vault, authority: Authority) -> Iterator[str]:
+    """Why the revocation list in a store that survived tells of a later log, and what that revoked."""
+    listed = _find_list(vault)
+    if listed is None:
+        return
+    try:
+        require_log_of(vault, listed)
+    except RejectedError:
+        revoked = {str(model) for model, known in authority.versions.items() if known.state is State.REVOKED}
+        revoked |= set(authority.revoked_families)
+        ended = {one.name for one in authority.identities.values() if one.revoked}
+        lost = [*sorted(listed.models - revoked), *sorted({one.name for one in listed.identities} - ended)]
+        names = ", ".join(lost[:MAX_NAMED]) + (", …" if len(lost) > MAX_NAMED else "")
+        yield f"the revocation list in the store is of a later log; it revokes also: {names or 'no more'}"
+
+
+def _find_list(vault: Vault) -> RevocationList | None:
+    with suppress(RejectedError):
+        return read_list(vault)
+    return None
+
+
+def _replace_list(vault: Vault) -> None:
+    """After a rollback that was allowed, the list of the log that is gone would stop every load."""
+    listed = _find_list(vault)
+    if listed is None:
+        return
+    try:
+        require_log_of(vault, listed)
+    except RejectedError:
+        vault.blobs.delete(layout.REVOCATIONS)
+        vault.blobs.delete(layout.CRL)
+        if read_authority(vault).issue is not None:
+            store_list(vault)
 
 
 def _records(archive: Archive, index: Index) -> Iterator[bytes]:
@@ -164,7 +246,7 @@ def _records(archive: Archive, index: Index) -> Iterator[bytes]:
     for bundle in index.log:
         if bundle.name != str(count):
             raise RejectedError(f"backup: records of the log from {count} on are missing")
-        records = parse_records(archive.get(bundle.chain, MAX_BUNDLE_BYTES))
+        records = parse_records(archive.get("log", bundle.chain, MAX_BUNDLE_BYTES))
         yield from records
         count += len(records)
 

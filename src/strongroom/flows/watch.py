@@ -5,7 +5,8 @@ written since. Content is read where that changed, and of everything once in a w
 to a store may also lie in what it says. What is served comes first; reading keeps to a rate.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,9 +33,19 @@ from strongroom.values import Action, ModelId, SealedEntry, State
 BUSY_TIMEOUT_S = 0.2
 """What is being written right now is looked at by the next survey."""
 STRANGER = "is in the store and the log knows nothing of it"
+MAX_TOLD_OF_ONE = 64
+"""Findings of one version, or of strangers, between two rereadings: a filled store must not fill the log."""
+MAX_SILENT = 3
+"""Objects that the store does not give, before a survey ends: one must not hide the others."""
+_FAMILY = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+_LISTS = frozenset({layout.REVOCATIONS, layout.CRL})
 
 Found = Mapping[str, BlobStat]
-_Turn = tuple[bool, bool, float]
+_Turn = tuple[bool, bool, bool, float]
+
+
+class _Stopped(Exception):  # noqa: N818 - no failure: whoever waits for us is told at once
+    """It is time to stop, also in the midst of an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,15 @@ class Watcher:
         self._queue: list[tuple[_Turn, _Seen, SealedEntry]] = []
         self._held: set[str] = set()
         """Where something was held back and, as far as is known, still is."""
+        self._counts: Counter[str] = Counter()
+        """How many findings were made of what, since `_counted_at`."""
+        self._counted_at = seconds()
+        self._failed: set[str] = set()
+        """Objects that the store did not give when their turn came: the others come first."""
+        self._silent: OutageError | None = None
+        """Why the last survey could not look at everything."""
+        self._trouble = ""
+        """Of which family the failure is that was told last and lasts."""
         self._next_survey = 0.0
         self._stopping = False
         self.objects = 0
@@ -111,44 +131,77 @@ class Watcher:
                 self.survey()
                 while not self._stopping and self.read_next():
                     self._survey_in_time()
+                self._require_answers()
+                self._trouble = ""
+            except _Stopped:
+                return
             except StrongroomError as error:
-                self._tell("store", Fault("", error.message), held=False)
+                if self._trouble != error.family:
+                    self._trouble = error.family
+                    self._told(Finding("store", "", error.message, held=False))
             left_s = self._next_survey - self._seconds()
             self._stopping = self._stopping or self._wait(max(left_s, 0.0))
 
     def run_once(self) -> None:
         """Survey, and read everything once."""
-        self.survey()
-        while not self._stopping and self.read_next():
-            pass
+        with suppress(_Stopped):
+            self.survey()
+            while not self._stopping and self.read_next():
+                pass
+            self._require_answers()
+
+    def _require_answers(self) -> None:
+        """Raises OutageError if the store did not give something when it was surveyed."""
+        if self._silent is not None:
+            raise self._silent
 
     # -- what the store says ---------------------------------------------------------------------------
 
     def survey(self) -> None:
         """Compare what the store says it holds with what the log says it must."""
         self._next_survey = self._seconds() + self._pace.survey_s
+        if self._seconds() - self._counted_at >= self._pace.reread_s:
+            self._counted_at = self._seconds()
+            self._counts.clear()
         authority = read_authority(self._vault)
-        found = dict(self._vault.blobs.survey(""))
-        self.objects = len(found)
-        by_prefix: dict[str, dict[str, BlobStat]] = defaultdict(dict)
-        for name, stat in found.items():
-            by_prefix["/".join(name.split("/")[:2])][name] = stat
         subjects = {each.prefix: each for each in subjects_of(authority, _must_be_there)}
+        by_prefix, strangers = self._list({*subjects, *_prefixes_of(authority)})
+        silent: list[OutageError] = []
         for prefix, subject in subjects.items():
-            self._examine(authority, self._follow(prefix, subject), by_prefix.get(prefix, {}))
+            try:
+                self._examine(authority, self._follow(prefix, subject), by_prefix.get(prefix, {}))
+            except OutageError as error:
+                silent.append(error)
+                if len(silent) == MAX_SILENT:
+                    break
         for prefix in set(self._seen) - set(subjects):
             del self._seen[prefix]
-        gone = {layout.prefix(model) for model in authority.versions}
-        self._look_at_strangers(
-            [name for name in found if _is_strange("/".join(name.split("/")[:2]), {*subjects, *gone})]
-        )
-
+        self._failed &= {name for found in by_prefix.values() for name in found}
+        self._look_at_strangers(strangers)
         self._queue = sorted(self._due(), key=lambda each: each[0], reverse=True)
+        self._silent = silent[0] if silent else None
+
+    def _list(self, known: Collection[str]) -> tuple[Mapping[str, Found], list[str]]:
+        """What the store holds of what is known, and the names of the first few strangers."""
+        by_prefix: dict[str, dict[str, BlobStat]] = defaultdict(dict)
+        strangers: list[str] = []
+        self.objects = 0
+        for name, stat in self._vault.blobs.survey(""):
+            self.objects += 1
+            prefix = _prefix_of(name)
+            if prefix in known:
+                by_prefix[prefix][name] = stat
+            elif len(strangers) < MAX_TOLD_OF_ONE and self._is_strange(name):
+                strangers.append(name)
+        return by_prefix, strangers
+
+    def _is_strange(self, name: str) -> bool:
+        return name not in _LISTS and ("store", Fault(name, STRANGER)) not in self._said
 
     def _follow(self, prefix: str, subject: Subject) -> _Seen:
         """Return what is known of a subject: nothing, if it is another one or was let go again."""
         seen = self._seen.get(prefix)
-        if seen is None or not _same_content(seen.subject, subject) or self._is_let_go(subject):
+        if seen is None or not seen.subject.is_same(subject) or self._is_let_go(subject):
             seen = self._seen[prefix] = _Seen(subject)
             self._said = {each for each in self._said if each[0] != subject.name}
         seen.subject = subject
@@ -166,10 +219,11 @@ class Watcher:
         if seen.papers is None or self._is_changed(seen, found, subject.small):
             try:
                 seen.papers = subject.read_papers(self._vault, authority)
-            except RejectedError as error:
+            except (InvalidError, RejectedError) as error:
                 lost = [name for name in subject.small if name not in found]
                 where = lost[0] if lost else subject.small[0]
-                self._suspect(subject, Fault(where, "is missing" if lost else error.message))
+                if lost or not subject.is_as_recorded(self._vault):
+                    self._suspect(subject, Fault(where, "is missing" if lost else error.message))
                 seen.papers = None
                 return
             self._remember(seen, found, subject.small)
@@ -201,7 +255,9 @@ class Watcher:
         if not self._queue:
             return False
         _, seen, entry = self._queue.pop()
+        self._failed.add(entry.object)
         fault = seen.subject.read_object(self._vault, entry, self._hold_back())
+        self._failed.discard(entry.object)
         seen.read_at[entry.object] = self._seconds()
         if fault is not None:
             self._suspect(seen.subject, fault)
@@ -214,7 +270,8 @@ class Watcher:
             for entry in seen.papers.entries if seen.papers is not None else ():
                 at = seen.read_at.get(entry.object)
                 if entry.object in seen.tags and (at is None or now - at >= self._pace.reread_s):
-                    yield (prefix not in served, at is not None, at or 0.0), seen, entry
+                    failed = entry.object in self._failed
+                    yield (failed, prefix not in served, at is not None, at or 0.0), seen, entry
 
     def _hold_back(self) -> Callable[[int], None]:
         """Keeps reading to its rate, and surveys in time though an object be large."""
@@ -225,11 +282,15 @@ class Watcher:
             done += size_bytes
             self.read_bytes += size_bytes
             ahead_s = done / self._pace.rate_bytes_s - (self._seconds() - began)
-            if ahead_s > 0 and self._wait(ahead_s):
-                self._stopping = True
+            self._require_going(max(ahead_s, 0.0))
             self._survey_in_time()
 
         return progress
+
+    def _require_going(self, wait_s: float = 0.0) -> None:
+        if self._wait(wait_s):
+            self._stopping = True
+            raise _Stopped
 
     def _survey_in_time(self) -> None:
         if self._seconds() >= self._next_survey:
@@ -239,18 +300,14 @@ class Watcher:
 
     def _suspect(self, subject: Subject, fault: Fault) -> None:
         """Look once more while nobody writes there; what is still wrong is recorded and held back."""
-        if (subject.name, fault) in self._said:
+        if (subject.name, fault) in self._said or self._counts[subject.name] >= MAX_TOLD_OF_ONE:
             return
         vault = self._vault
         with suppress(OutageError), vault.locks.hold(f"publish-{subject.model.family}", BUSY_TIMEOUT_S):
             authority = read_authority(vault)
             current = {each.prefix: each for each in subjects_of(authority, _must_be_there)}
             now = current.get(subject.prefix)
-            if (
-                now is None
-                or not _same_content(now, subject)
-                or not self._is_still_wrong(authority, now, fault)
-            ):
+            if now is None or not now.is_same(subject) or not self._is_still_wrong(authority, now, fault):
                 return
             self._tell(subject.name, fault, held=self._hold(authority, now, fault))
 
@@ -258,15 +315,19 @@ class Watcher:
         found = dict(self._vault.blobs.survey(subject.prefix))
         try:
             papers = subject.read_papers(self._vault, authority)
-        except RejectedError:
-            return True
+        except (InvalidError, RejectedError):
+            return not subject.is_as_recorded(self._vault)
         again = [*papers.faults, *subject.compare_names(papers, found)]
         if any(each.object == fault.object for each in again):
             return True
         if fault.object == subject.key:
             return subject.read_key(self._vault, papers) is not None
         entry = next((each for each in papers.entries if each.object == fault.object), None)
-        return entry is not None and subject.read_object(self._vault, entry, None) is not None
+        return entry is not None and self._is_altered(subject, entry)
+
+    def _is_altered(self, subject: Subject, entry: SealedEntry) -> bool:
+        """At full speed, as whoever publishes waits for us; but not for longer than we are wanted."""
+        return subject.read_object(self._vault, entry, lambda _: self._require_going()) is not None
 
     def _hold(self, authority: Authority, subject: Subject, fault: Fault) -> bool:
         """Record it; a version is held back, an upload in quarantine is nowhere to be held back from."""
@@ -295,13 +356,11 @@ class Watcher:
         vault = self._vault
         for name in names:
             fault = Fault(name, STRANGER)
-            if ("store", fault) in self._said:
-                continue
+            if self._counts["store"] >= MAX_TOLD_OF_ONE:
+                return
             with suppress(OutageError, InvalidError), vault.locks.hold(_lock_of(name), BUSY_TIMEOUT_S):
                 authority = read_authority(vault)
-                known = {layout.prefix(model) for model in authority.versions}
-                known |= {each.prefix for each in subjects_of(authority, _must_be_there)}
-                if _is_strange("/".join(name.split("/")[:2]), known) and _is_there(vault, name):
+                if _prefix_of(name) not in _prefixes_of(authority) and _is_there(vault, name):
                     record(vault, self._finding(authority, "store", f"{shorten(name)} {STRANGER}"))
                     self._tell("store", fault, held=False)
 
@@ -320,6 +379,7 @@ class Watcher:
     def _tell(self, of: str, fault: Fault, *, held: bool) -> None:
         if (of, fault) not in self._said:
             self._said.add((of, fault))
+            self._counts[of] += 1
             self._told(Finding(of, fault.object, fault.what, held))
 
 
@@ -331,18 +391,23 @@ def _is_held(subject: Subject) -> bool:
     return isinstance(subject.record, VersionRecord) and subject.record.held is not None
 
 
-def _same_content(one: Subject, other: Subject) -> bool:
-    return (one.small, one.key) == (other.small, other.key)
+def _prefix_of(name: str) -> str:
+    """Of the version, or of the upload in quarantine, that an object would belong to."""
+    return "/".join(name.split("/", 2)[:2])
 
 
-def _is_strange(prefix: str, known: Collection[str]) -> bool:
-    return prefix not in known and prefix.partition("/")[0] != layout.OWN
+def _prefixes_of(authority: Authority) -> set[str]:
+    """Where something of ours is or was: what is revoked or shredded leaves papers behind."""
+    uploads = authority.quarantined.values()
+    return {layout.prefix(model) for model in authority.versions} | {
+        layout.quarantine_prefix(kept.model, kept.ticket) for kept in uploads
+    }
 
 
 def _lock_of(name: str) -> str:
     """Whoever writes into a family holds this; what has no family's name nobody of ours writes."""
     family = name.partition("/")[0]
-    return f"publish-{family}" if family.replace("-", "").isalnum() and family.islower() else "publish-0"
+    return f"publish-{family if _FAMILY.fullmatch(family) else '0'}"
 
 
 def _is_there(vault: Vault, name: str) -> bool:

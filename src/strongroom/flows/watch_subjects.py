@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 from strongroom.artifact.sealed import object_size
 from strongroom.artifact.stream import verify_root
-from strongroom.errors import DeniedError, OutageError, RejectedError
+from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError
 from strongroom.flows import layout
 from strongroom.flows.quarantine import read_kept
 from strongroom.flows.statement import require_statement_of
@@ -59,6 +59,28 @@ class Subject:
         prefix = layout.quarantine_prefix(kept.model, kept.ticket)
         small = (layout.quarantine_report_name(kept.model, kept.ticket),)
         return cls(kept.model, kept, prefix, layout.quarantine_key_name(kept.model, kept.ticket), small)
+
+    def is_same(self, other: "Subject") -> bool:
+        """Whether both are the same thing, in the same ciphertext."""
+        return (self.prefix, self.small, self.key) == (other.prefix, other.small, other.key)
+
+    def is_as_recorded(self, vault: Vault) -> bool:
+        """Whether the small files are byte for byte those of the log.
+
+        Then what they are refused for is not the store's doing: a signing key that was revoked, for one.
+        """
+        known = self.record
+        if isinstance(known, QuarantineRecord):
+            wanted: list[Digest | None] = [known.report]
+        else:
+            wanted = [known.statement, None, known.seal]
+        try:
+            return all(
+                Digest.of(vault.blobs.read(name, layout.MAX_STATEMENT_BYTES)) == digest or digest is None
+                for name, digest in zip(self.small, wanted, strict=False)
+            )
+        except RejectedError:
+            return False
 
     @property
     def name(self) -> str:
@@ -118,8 +140,8 @@ class Subject:
                 unwrap_data_key(vault, self.model, papers.manifest, self.key)
         except RejectedError as error:
             return Fault(self.key, f"is another data key ({error.message})")
-        except (DeniedError, OutageError):
-            return None  # says nothing about the store
+        except (DeniedError, InvalidError, OutageError):
+            return None  # custody is locked, lacks the key or is silent: that says nothing about the store
         return None
 
 

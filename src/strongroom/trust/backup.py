@@ -19,16 +19,19 @@ from strongroom.trust.checkpoint import Head
 from strongroom.trust.dsse import Envelope, sign_envelope, verify
 from strongroom.trust.keyring import KeyHistory
 from strongroom.trust.signatures import MessageSigner
-from strongroom.values import Digest, KeyUri, ModelId, SealedEntry, format_time, parse_key_uri, parse_time
+from strongroom.values import Digest, KeyUri, ModelId, SealedEntry, format_time, parse_time
 
 SNAPSHOT_TYPE = "application/vnd.strongroom.snapshot.v1+json"
 PIECES = ModelId.parse("backup@1.0.0")
 """Whom the pieces are sealed for; their key is the backup's own and of no model of that name."""
+BACKUP_KEY = KeyUri("file:kek/0-backup")
+"""The one key that a backup's secret is wrapped under. No family's name begins with a digit."""
 MAX_HEADER_BYTES = 16 * 2**10
 MAX_SNAPSHOT_BYTES = 2**20
 MAX_INDEX_BYTES = 2**28
 MAX_CHAIN = 4096
 MAX_HOLDINGS = 1_000_000
+MAX_SEQUENCE = 99_999_999
 ID_BYTES = 8
 SECRET_BYTES = 32
 _FORMAT = "strongroom-backup/1"
@@ -46,7 +49,6 @@ class BackupHeader:
 
     id: str
     domain: str
-    key: KeyUri
     wrapped: bytes
 
     def to_bytes(self) -> bytes:
@@ -55,30 +57,29 @@ class BackupHeader:
             "format": _FORMAT,
             "id": self.id,
             "domain": self.domain,
-            "key": self.key,
+            "key": BACKUP_KEY,
             "wrapped": wrapped,
         }
         return canonical.encode(value)
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Raises RejectedError: it is no header of a backup."""
+        """Raises RejectedError: it is no header of a backup.
+
+        It names no other key than ours: whoever can write to a backup could else have its secret be one that
+        they know, by a key of theirs in a custody that this home can reach.
+        """
         try:
             match canonical.decode(data):
                 case {
                     "format": "strongroom-backup/1",
                     "id": str(name),
                     "domain": str(domain),
-                    "key": str(key),
+                    "key": "file:kek/0-backup",
                     "wrapped": str(wrapped),
                     **rest,
                 } if not rest and len(bytes.fromhex(name)) == ID_BYTES:
-                    return cls(
-                        name,
-                        parse_trust_domain(domain),
-                        parse_key_uri(key),
-                        b64decode(wrapped, validate=True),
-                    )
+                    return cls(name, parse_trust_domain(domain), b64decode(wrapped, validate=True))
         except (InvalidError, ValueError):
             pass
         raise RejectedError("backup: its header is not one that we wrote")
@@ -227,18 +228,18 @@ class Snapshot:
         try:
             value = canonical.decode(payload)
             snapshot = cls(
-                value["backup"],
-                value["sequence"],
-                value["previous"],
+                str(value["backup"]),
+                _parse_count(value["sequence"]),
+                str(value["previous"]),
                 parse_time(value["taken_at"]),
-                Head(value["head"]["size"], bytes.fromhex(value["head"]["root"])),
-                value["generation"],
+                Head(_parse_count(value["head"]["size"]), bytes.fromhex(value["head"]["root"])),
+                _parse_count(value["generation"]),
                 _parse_chain(value["index"]),
-                value["objects"],
-                value["size_bytes"],
-                value["missing"],
+                _parse_count(value["objects"]),
+                _parse_count(value["size_bytes"]),
+                _parse_count(value["missing"]),
             )
-            if snapshot.to_payload() == payload and snapshot.sequence >= 1:
+            if snapshot.to_payload() == payload and 1 <= snapshot.sequence <= MAX_SEQUENCE:
                 return snapshot
         except (InvalidError, KeyError, TypeError, ValueError, AttributeError):
             pass
@@ -316,16 +317,22 @@ def entry_to_json(entry: SealedEntry) -> dict[str, Any]:
 
 def _parse_entry(value: Any) -> SealedEntry:
     match value:
-        case {"path": str(path), "object": str(name), "size_bytes": int(size)} if size >= 0:
+        case {"path": str(path), "object": str(name), "size_bytes": size}:
             return SealedEntry(
                 path,
-                size,
+                _parse_count(size),
                 Digest(bytes.fromhex(value["sha256"])),
                 name,
                 bytes.fromhex(value["commitment"]),
                 bytes.fromhex(value["root"]),
             )
     raise InvalidError("entry")
+
+
+def _parse_count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise InvalidError("count")
+    return value
 
 
 def _parse_chain(value: Any) -> Chain:

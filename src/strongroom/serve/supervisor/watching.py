@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from strongroom.errors import StrongroomError
+from strongroom.errors import OutageError, StrongroomError
 from strongroom.flows.vault import Replayed, Vault, judge, moment, read_authority
 from strongroom.flows.watch import Finding, Pace, Watcher
 from strongroom.settings import WatchSettings
 from strongroom.values import Action, ModelId
 
-JOIN_TIMEOUT_S = 5.0
+JOIN_TIMEOUT_S = 1.0
 
 
 class WatchThread:
@@ -27,6 +27,7 @@ class WatchThread:
     ) -> None:
         self._stop = threading.Event()
         self._told = told
+        self._survey_s = settings.survey_s
         # It reads the log for itself, in a thread of its own.
         self._vault, self._actor = replace(vault, replayed=Replayed()), actor
         self._watcher = Watcher(
@@ -51,14 +52,29 @@ class WatchThread:
 
     def _run(self) -> None:
         try:
-            authority = read_authority(self._vault)
-            now = moment(self._vault, authority)
-            if not judge(authority, self._actor, Action.VERIFY, "*", now).allowed:
-                self._told(f"watch: not started, {self._actor} may not verify everything in the store")
-                return
-            self._watcher.run()
+            if self._may_watch():
+                self._watcher.run()
         except StrongroomError as error:
             self._told(f"watch: ended: {error.message}")
+
+    def _may_watch(self) -> bool:
+        """Whether it should begin; a log that does not answer at the start is waited for."""
+        told = False
+        while True:
+            try:
+                authority = read_authority(self._vault)
+                break
+            except OutageError as error:
+                if not told:
+                    self._told(f"watch: waits: {error.message}")
+                told = True
+                if self._stop.wait(self._survey_s):
+                    return False
+        now = moment(self._vault, authority)
+        if judge(authority, self._actor, Action.VERIFY, "*", now).allowed:
+            return True
+        self._told(f"watch: not started, {self._actor} may not verify everything in the store")
+        return False
 
     def _tell(self, finding: Finding) -> None:
         held = "; quarantined" if finding.held else ""
