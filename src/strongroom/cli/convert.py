@@ -28,7 +28,10 @@ def add_to(app: typer.Typer) -> None:
 def convert(
     desk: Desk,
     source: Annotated[
-        Path, typer.Argument(help="Model file: pickle, joblib, skops, XGBoost, LightGBM or PyTorch.")
+        Path,
+        typer.Argument(
+            help="Model file: pickle, joblib, skops, XGBoost, LightGBM, PyTorch, Keras or TFLite."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="ONNX file to write; its record goes beside it.")
