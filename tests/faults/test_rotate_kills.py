@@ -14,12 +14,12 @@ from strongroom.trust.rotation import unfinished
 from strongroom.wiring import open_home
 from tests.cli.conftest import new_shell
 from tests.cli.press import PASSPHRASE, Shell
-from tests.faults.home import instants, require_whole, run_and_die, run_and_kill
+from tests.faults.home import instants, require_whole, run_and_kill
 
 pytestmark = pytest.mark.slow
 
 BUDGET_S = 50.0
-"""For each of the two tests; never fewer than LEAST deaths."""
+"""As many deaths as fit, but never fewer than LEAST."""
 LEAST = 40
 MOST = 120
 VERSIONS = 4
@@ -104,22 +104,4 @@ def test_killed_at_random_instants(rotated: Shell) -> None:
         deaths += 1
         run_and_kill(rotated, arguments, chance.uniform(0.3, 1.3) * lasts_s)
         _look_after(rotated, arguments, deaths)
-    _go_on(rotated, (*ROTATE, "--reencrypt"))
-
-
-def test_killed_at_a_file_operation(rotated: Shell) -> None:
-    """Denser than by the clock: most of a command's time is spent where nothing is at stake."""
-    chance = instants(seed=13)
-    started = time.monotonic()
-    deaths = rounds = 0
-    longest = [16] * len(VERBS)
-    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
-        which = rounds % len(VERBS)
-        rounds += 1
-        at = chance.randint(1, longest[which])
-        if run_and_die(rotated, VERBS[which], at):
-            deaths += 1
-            longest[which] = max(longest[which], at * 2)
-        _look_after(rotated, VERBS[which], rounds)
-        assert rounds < 4 * (LEAST + MOST)
     _go_on(rotated, (*ROTATE, "--reencrypt"))
