@@ -2,9 +2,11 @@
 
 import fcntl
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -12,7 +14,7 @@ from strongroom.adapters.blobs.local import LocalBlobStore
 from strongroom.adapters.homes.local import LocalHomeFiles
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.custodies import Ask
-from strongroom.errors import InvalidError, OutageError, RejectedError
+from strongroom.errors import DeniedError, InvalidError, OutageError, RejectedError, shorten
 from strongroom.flows.archive import HEADER, Archive
 from strongroom.flows.backup import KEYSTORE_FILE
 from strongroom.flows.restore import (
@@ -31,20 +33,53 @@ from strongroom.trust.backup import MAX_HEADER_BYTES, BackupHeader
 from strongroom.values import parse_principal
 from strongroom.wiring import CATALOG, JOURNALS, LOCKS, open_home
 
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:", re.ASCII)
+"""Also of what was meant to be one; a folder of such a name is written ./x:y."""
+_BUCKETS = ("s3://", "gs://", "az://")
+_OF_A_STORE = frozenset({".staging"})
 _BESIDE_THE_CATALOG = ("-wal", "-shm", "-journal", "")
 
 
-def open_backup_store(place: str, settings: StoreSettings, home: Path) -> BlobStore:
-    """Return the store that a backup is kept in: a folder of this machine, made if need be, or a bucket.
+def open_backup_store(place: str, settings: StoreSettings, home: Path, *, make: bool = False) -> BlobStore:
+    """Return the store that a backup is kept in: a folder of this machine, or a bucket.
 
-    ``settings`` say how to reach a bucket; ``home`` is where what is on its way there is spooled.
+    ``settings`` say how to reach a bucket; ``home`` is where what is on its way there is spooled. ``make``:
+    a folder that is not there yet, or is empty, is made one.
 
     Raises:
-        InvalidError: other users may enter the folder, or the bucket's address or settings are wrong.
+        InvalidError: there is no such folder, it holds something else, is part of the home, or
+            others may enter it; or the address of the bucket or its settings are wrong.
     """
-    if "://" in place:
+    if _ADDRESS.match(place):
+        if not place.startswith(_BUCKETS):
+            raise InvalidError(
+                f"backup: {shorten(place)} is neither a folder nor a bucket",
+                hint="a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix",
+            )
+        if f"{place}/".startswith(f"{settings.blobs}/"):
+            raise InvalidError(f"backup: {place} is within the store of the home", hint="name another bucket")
         return open_bucket(settings, home, place)
-    return LocalBlobStore(Path(place).expanduser().absolute())
+    folder = Path(place).expanduser().absolute()
+    if not place or (folder.exists() and not folder.is_dir()):
+        raise InvalidError(f"backup: {shorten(place)} is not a folder")
+    if folder.resolve().is_relative_to(home.absolute().resolve()):
+        raise InvalidError(f"backup: {folder} is within the home", hint="choose a folder on another disk")
+    if not make and not folder.is_dir():
+        raise InvalidError(f"{place}: no such folder")
+    if folder.is_dir() and not (folder / HEADER).is_file() and _holds_more(folder):
+        # Before anything is made there: it may be anybody's folder.
+        raise InvalidError(
+            f"backup: there are other files in {folder}" if make else "backup: there is none in that place",
+            hint="choose an empty folder" if make else "strongroom backup create makes one",
+        )
+    return LocalBlobStore(folder)
+
+
+def _holds_more(folder: Path) -> bool:
+    try:
+        return any(path.name not in _OF_A_STORE for path in folder.iterdir())
+    except OSError as error:
+        raise InvalidError(f"{folder}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
 def restore_home(
@@ -71,8 +106,8 @@ def restore_home(
         )
     text = read_keystore(store)
     header = BackupHeader.parse(store.read(HEADER, MAX_HEADER_BYTES))
-    draft = _make_draft(home, f".{home.name}.{header.id}.{wish.sequence or 'newest'}.rising")
-    with _alone(draft):
+    draft, is_new = _make_draft(home, f".{home.name}.{header.id}.{wish.sequence or 'newest'}.rising")
+    with _alone(draft), _tidy(draft, is_new=is_new):
         files = LocalHomeFiles(draft)
         files.put(KEYSTORE_FILE, [text])
         archive = Archive.open(store, FileKeyProvider.open_file(draft / KEYSTORE_FILE, passphrase))
@@ -93,16 +128,33 @@ def restore_home(
     return restored
 
 
-def _make_draft(home: Path, name: str) -> Path:
-    """Return the folder beside ``home`` where it rises; one that a run was cut off in is taken up again.
+@contextmanager
+def _tidy(draft: Path, *, is_new: bool) -> Iterator[None]:
+    """What was refused leaves nothing behind; what an outage or a crash ended goes on from there."""
+    try:
+        yield
+    except (DeniedError, InvalidError, RejectedError):
+        if is_new:
+            shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def _make_draft(home: Path, name: str) -> tuple[Path, bool]:
+    """Return the folder beside ``home`` where it rises, and whether this run made it.
+
+    One that a run was cut off in is taken up again.
 
     Raises:
         RejectedError: somebody else has put something there.
         OutageError: it cannot be made.
     """
     draft = home.with_name(name)
+    is_new = False
     try:
-        draft.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            draft.mkdir(mode=0o700)
+            is_new = True
         status = draft.lstat()
     except OSError as error:
         raise OutageError(f"{draft}: cannot be made ({error.strerror})") from None
@@ -112,7 +164,7 @@ def _make_draft(home: Path, name: str) -> Path:
             f"{draft}: is not a folder of this user alone; somebody else has put it there",
             hint="look at it, and remove it",
         )
-    return draft
+    return draft, is_new
 
 
 def is_catalog_broken(home: Path) -> bool:

@@ -250,3 +250,17 @@ def _hook(home: Scene, verb: str, tick: Callable[[], None]) -> None:
         return honest(*arguments)
 
     setattr(home.blobs, verb, asked)
+
+
+# What it costs
+
+
+def test_a_survey_of_what_did_not_change_is_one_request(scene: Scene) -> None:
+    """To a bucket it is one listing, a thousand objects a page."""
+    night = Night(scene)
+    night.look()
+    asked: list[str] = []
+    for verb in ("survey", "read", "open", "stat"):
+        _hook(scene, verb, lambda verb=verb: asked.append(verb))  # type: ignore[misc]
+    night.look()
+    assert asked == ["survey"]

@@ -12,6 +12,7 @@ from strongroom.flows.backups import Pruned, check_backup, list_snapshots, prune
 from strongroom.flows.recover import Recovered, recover
 from strongroom.flows.restore import Restored, Wish
 from strongroom.flows.unsealing import Progress
+from strongroom.ports import BlobStore
 from strongroom.restoring import is_catalog_broken, open_backup_store, restore_home, set_catalog_aside
 from strongroom.sdk.home import Strongroom, read_file
 from strongroom.settings import MAX_FILE_BYTES as MAX_SETTINGS_BYTES
@@ -26,12 +27,13 @@ class Backups:
 
     def __init__(self, room: Strongroom, place: str | Path) -> None:
         self._room = room
-        self._store = open_backup_store(str(place), room.settings.store, room.home)
+        self._place = str(place)
 
     def create(self, progress: Progress | None = None) -> Made:
         """Add a snapshot; only what is new is written."""
         room = self._room
-        return create_backup(room.unlock(), room.acting, self._store, LocalHomeFiles(room.home), progress)
+        store = self._open(make=True)
+        return create_backup(room.unlock(), room.acting, store, LocalHomeFiles(room.home), progress)
 
     def list(self) -> Sequence[Snapshot]:
         """Every snapshot, oldest first, verified."""
@@ -48,7 +50,10 @@ class Backups:
         return prune_backup(self._room.unlock(), self._room.acting, archive, keep, dry_run=dry_run)
 
     def _archive(self) -> Archive:
-        return Archive.open(self._store, self._room.unlock().require_keys())
+        return Archive.open(self._open(), self._room.unlock().require_keys())
+
+    def _open(self, *, make: bool = False) -> BlobStore:
+        return open_backup_store(self._place, self._room.settings.store, self._room.home, make=make)
 
 
 def restore_from(
@@ -73,8 +78,6 @@ def restore_from(
     notes = tuple(read_file(Path(each), MAX_CHECKPOINT_BYTES) for each in checkpoints)
     wish = Wish(snapshot, allow_rollback, notes)
     store = _read_store_settings(Path(settings)) if settings is not None else StoreSettings()
-    if "://" not in str(place) and not Path(place).expanduser().is_dir():
-        raise InvalidError(f"{place}: no such folder")
     with tempfile.TemporaryDirectory(prefix="strongroom-restore-") as spool:
         kept = open_backup_store(str(place), store, Path(spool))
         return restore_home(where, kept, passphrase, wish, acting=acting, progress=progress)
