@@ -11,8 +11,9 @@ import torch
 from strongroom.artifact.inspect import inspect
 from strongroom.errors import InvalidError, RejectedError
 from strongroom.ports import ConversionWish, Converted
-from strongroom.serve.supervisor.conversion import SandboxConverter
+from strongroom.serve.supervisor.conversion import CLASSICAL, TORCH, SandboxConverter
 from strongroom.serve.worker.layers import DEFAULT_REQUIRED
+from tests.serve.converting import Line
 
 pytestmark = pytest.mark.slow
 
@@ -126,3 +127,9 @@ def test_a_hostile_class_gets_nothing(attack: str) -> None:
     code, words = HOSTILE[attack]
     with pytest.raises((RejectedError, InvalidError), match=words):
         _convert(_saved(torch.save, _net().state_dict()), inputs=_images(), module=code + SOURCE)
+
+
+def test_every_lock_holds_that_holds_for_other_converters() -> None:
+    """A thread that a library starts would keep Landlock from being applied."""
+    with Line(TORCH) as torch_line, Line(CLASSICAL) as other:
+        assert torch_line.layers["landlock"] == other.layers["landlock"]

@@ -45,8 +45,17 @@ def prepare() -> None:
     torch.backends.mkldnn.set_flags(False)
     torch.backends.nnpack.set_flags(False)
     torch._C._jit_set_texpr_fuser_enabled(False)  # noqa: SLF001
+    _start_no_monitor()
     keep_sources(("torch.onnx", "onnxscript"))
     read_arrays(example_arrays())
+
+
+def _start_no_monitor() -> None:
+    """The exporter's progress bars start a thread, and Landlock is for processes of one thread."""
+    with contextlib.suppress(ImportError):
+        from tqdm import tqdm
+
+        tqdm.monitor_interval = 0
 
 
 def keep_sources(packages: Sequence[str]) -> None:
