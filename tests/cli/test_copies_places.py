@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.press import Shell
+from tests.database import DATABASE, ROLE, Database
 from tests.stores.servers import BUCKET, Server, make_bucket, s3_credentials, s3_store
 
 SNAPSHOT = "snapshots/00000001.json"
@@ -123,3 +124,27 @@ def test_home_and_backup_in_buckets_and_the_machine_is_lost(
         mended = shell("recover", "--backup", place, **credentials)
         assert "mended  fraud@2.0.0" in mended.out
         shell.ok("verify", "fraud@2.0.0", "--full", **credentials)
+
+
+def test_catalog_and_log_in_a_database_and_the_machine_is_lost(bare: Shell, database: Database) -> None:
+    """The database outlives it: nothing is rolled back, and what was published after the backup is named."""
+    address = f"postgresql://{ROLE}@127.0.0.1:{database.port}/{DATABASE}"
+    bare.home.mkdir(mode=0o700)
+    (bare.home / "strongroom.toml").write_text(
+        f'[store]\ncatalog = "{address}"\nlog = "{address}"\n'
+        f'[store.postgres]\nschema = "copies"\npassword_file = "{database.password_file}"\n'
+    )
+    bare.ok("init", "--identity", "ada", "--insecure-solo")
+    bare.ok("publish", "model.onnx", "--as", "fraud@1.0.0", "--owner", "ada")
+    place = bare.root / "backup"
+    bare.ok("backup", "create", str(place))
+    bare.ok("publish", "model.onnx", "--as", "fraud@1.1.0", "--owner", "ada")
+    bare.ok("revoke", "version", "fraud@1.0.0", "--reason", "stolen")
+    shutil.rmtree(bare.home)
+    restored = bare("restore", str(place))
+    assert restored.code == 4, restored
+    assert "MISSING  fraud@1.1.0" in restored.out
+    assert "ROLLED BACK" not in restored.out
+    assert "revoked" in bare.ok("show", "fraud@1.0.0").out, "the revocation is not forgotten"
+    bare.ok("log", "verify")
+    bare.ok("backup", "verify", str(place))

@@ -324,3 +324,28 @@ def test_a_held_index_names_nothing_outside_by_dots(kept: Kept) -> None:
     strange = replace(holding, key="fraud/1.0.0/../../other/1.0.0/keys.json")
     with pytest.raises((InvalidError, RejectedError)):
         list(put_back(archive, MemoryBlobStore(), strange, {strange.key: b"k"}))
+
+
+def test_a_log_that_outlived_the_backup_names_what_is_lost(kept: Kept) -> None:
+    """Catalog and log in a database that survived, models on the disk that did not."""
+    kept.create()
+    kept.scene.publish(TWO)
+    _reencrypt(kept.scene)
+    risen = kept.bare()
+    risen.log._leaves, risen.log._checkpoint = list(kept.scene.log._leaves), kept.scene.log._checkpoint
+    risen.vault = risen.reopened()
+    done = kept.restore(into=risen)
+    assert done.rolled_back == ()
+    assert sorted(name for name, _ in done.missing) == [str(ONE), str(TWO)]
+    assert not [name for name in risen.blobs.objects if name.startswith("fraud/")], "no old ciphertext beside"
+
+
+def test_what_the_surviving_log_says_was_shredded_is_not_put_back(kept: Kept) -> None:
+    kept.scene.publish_approved(TWO)
+    kept.create()
+    _shred(kept.scene)
+    risen = kept.bare()
+    risen.log._leaves, risen.log._checkpoint = list(kept.scene.log._leaves), kept.scene.log._checkpoint
+    risen.vault = risen.reopened()
+    kept.restore(into=risen)
+    assert not list(risen.blobs.list(layout.prefix(ONE)))

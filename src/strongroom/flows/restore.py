@@ -147,10 +147,12 @@ def restore(
             hint="find what is newer; if all that is lost is really lost: --allow-rollback",
         )
     # (3) objects, and what could not be had
-    missing = list(index.missing)
+    missing = [*index.missing, *_later(vault, authority, index)]
     keys = keys_of(archive, index)
     count = 0
     for holding in index.holdings:
+        if _is_replaced(authority, holding):
+            continue
         try:
             count += sum(1 for _ in put_back(archive, vault.blobs, holding, keys, progress))
             _require_opens(vault, authority, holding)
@@ -190,12 +192,30 @@ def require_keystore_of(snapshot: Snapshot, keystore: bytes) -> None:
         )
 
 
+def _is_replaced(authority: Authority, holding: Holding) -> bool:
+    """Whether a log that outlived the snapshot says that this was shredded since, or encrypted anew."""
+    if authority.is_doomed(holding.model):
+        return True
+    known = authority.versions.get(holding.model) if holding.kind == "version" else None
+    return known is not None and layout.wrapped_key_name(known.model, known.generation) != holding.key
+
+
+def _later(vault: Vault, authority: Authority, index: Index) -> Iterator[tuple[str, str]]:
+    """What a log that outlived the snapshot knows, and neither snapshot nor store holds."""
+    kept = {each.key for each in index.holdings}
+    named = {name for name, _ in index.missing}
+    for model, known in authority.versions.items():
+        key = layout.wrapped_key_name(model, known.generation)
+        if known.state is State.REVOKED or key in kept or str(model) in named:
+            continue
+        if key not in vault.blobs.list(layout.prefix(model)):
+            yield str(model), "was published or encrypted anew after the snapshot, and is not in the store"
+
+
 def _require_opens(vault: Vault, authority: Authority, holding: Holding) -> None:
     """A key that was destroyed or disabled since, by rotation or shredding, opens nothing that is older."""
     known = authority.versions.get(holding.model) if holding.kind == "version" else None
     if known is None or known.state is State.REVOKED:
-        return
-    if layout.wrapped_key_name(known.model, known.generation) != holding.key:
         return
     try:
         unwrap_data_key(vault, holding.model, known.manifest, holding.key)
