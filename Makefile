@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 EXTRAS_READY := .venv-extras/.ready
-.PHONY: help demo test test-extras check lint fmt bench bench-rotate bench-store bench-scan bench-watch fuzz dev lock clean
+.PHONY: help demo faults test test-extras check lint fmt bench bench-rotate bench-store bench-scan bench-watch fuzz dev lock clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -37,6 +37,10 @@ lint: $(READY) ## formatting, ruff, mypy --strict, import contracts
 fmt: $(READY) ## format the code and fix what ruff can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+faults: $(READY) ## kill -9 again and again, in every verb that writes; about 40 minutes, says how often
+	@rm -f .faults && STRONGROOM_FAULTS=20 STRONGROOM_FAULTS_COUNT=.faults $(BIN)/python -m pytest -m slow -k kill tests/faults
+	@sort -k2 .faults && awk '{ all += $$1 } END { print all, "deaths in all" }' .faults && rm -f .faults
 
 bench: $(READY) $(BENCH_READY) ## sealing and serving against other tools, as tables; about 20 minutes, needs 2 cores
 	@scripts/debian-packages bench

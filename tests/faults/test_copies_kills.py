@@ -8,11 +8,12 @@ import pytest
 
 from tests.cli.press import Shell
 from tests.faults.home import instants, require_whole, run_and_kill
+from tests.faults.killing import Killer
 
 pytestmark = pytest.mark.slow
 
-BUDGET_S = 15.0
-LEAST = 8
+BUDGET_S = 8.0
+LEAST = 4
 MOST = 60
 
 
@@ -26,10 +27,7 @@ def test_backup_killed_at_random_instants(shell: Shell) -> None:
     place = shell.root / "backup"
     lasts_s = _measure(shell, "backup", "create", str(place))
     chance = instants(seed=11)
-    began = time.monotonic()
-    for round_ in range(MOST):
-        if round_ >= LEAST and time.monotonic() - began > BUDGET_S:
-            break
+    for round_ in Killer("backup", budget_s=BUDGET_S, least=LEAST, most=MOST).rounds():
         if round_ % 5 == 0:
             version = f"fraud@3.{round_}.0"
             shell.ok("publish", "model.onnx", "--as", version, "--owner", "risk", "--identity", "dora")
@@ -49,10 +47,7 @@ def test_restore_killed_at_random_instants(shell: Shell) -> None:
     shell.home.rename(lost)
     lasts_s = _measure(shell, "restore", str(place))
     chance = instants(seed=12)
-    began = time.monotonic()
-    for round_ in range(MOST):
-        if round_ >= LEAST and time.monotonic() - began > BUDGET_S:
-            break
+    for _ in Killer("restore", budget_s=BUDGET_S, least=LEAST, most=MOST).rounds():
         shutil.rmtree(shell.home, ignore_errors=True)
         for _ in range(2):  # the second goes on where the first was cut off
             run_and_kill(shell, ("restore", str(place)), chance.uniform(0, lasts_s))

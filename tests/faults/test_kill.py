@@ -9,12 +9,13 @@ from strongroom.trust.authority import Authority
 from strongroom.values import ModelId, State
 from tests.cli.press import Shell
 from tests.faults.home import instants, require_whole, run_and_die, run_and_kill
+from tests.faults.killing import Killer
 
 pytestmark = pytest.mark.slow
 
-BUDGET_S = 18.0
+BUDGET_S = 8.0
 """For each of the eight tests here; as many deaths as fit, but never fewer than LEAST."""
-LEAST = 8
+LEAST = 4
 MOST = 60
 DONE_ALREADY = ("exists already", "overwrites", "not waiting for approval")
 
@@ -53,6 +54,10 @@ VERBS = {
 }
 
 
+def _killer(what: str) -> Killer:
+    return Killer(what, budget_s=BUDGET_S, least=LEAST, most=MOST)
+
+
 def _prepare(shell: Shell, verb: str, round_: int) -> None:
     if verb == "approve":
         shell.ok(*_publish(round_))
@@ -78,9 +83,7 @@ def test_killed_at_random_instants(shell: Shell, verb: str) -> None:
     shell.ok(*arguments(0))
     lasts_s = time.monotonic() - started
     chance = instants(seed=len(verb))
-    deaths = 0
-    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
-        deaths += 1
+    for deaths in _killer(verb).rounds():
         _prepare(shell, verb, deaths)
         run_and_kill(shell, arguments(deaths), chance.uniform(0.2, 1.05) * lasts_s)
         _require_good_end(shell, verb, deaths)
@@ -91,18 +94,17 @@ def test_killed_at_a_file_operation(shell: Shell, verb: str) -> None:
     """Denser than by the clock: most of a command's time is spent where nothing is at stake."""
     arguments, _ = VERBS[verb]
     chance = instants(seed=len(verb) + 100)
-    started = time.monotonic()
-    deaths = round_ = 0
-    longest = 8
-    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
+    round_, longest = 0, 8
+    killer = _killer(f"{verb}, at file operations")
+    while killer.goes_on():
         round_ += 1
         _prepare(shell, verb, round_)
         at = chance.randint(1, longest)
         if run_and_die(shell, arguments(round_), at):
-            deaths += 1
+            killer.deaths += 1
             longest = max(longest, at * 2)
         _require_good_end(shell, verb, round_)
-        assert round_ < 10 * LEAST + MOST
+        assert round_ < 10 * (killer.deaths + LEAST)
 
 
 def _require_whole_or_nothing(shell: Shell) -> None:
@@ -119,21 +121,16 @@ def test_init_killed_at_random_instants(bare: Shell) -> None:
     bare.ok("init", "--identity", "ada")
     lasts_s = time.monotonic() - started
     chance = instants(seed=7)
-    for number in range(MOST):
-        if number >= LEAST and time.monotonic() - started > BUDGET_S:
-            break
+    for number in _killer("init").rounds():
         bare.home = bare.root / f"home-{number}"
         run_and_kill(bare, ("init", "--identity", "ada"), chance.uniform(0.1, 1.05) * lasts_s)
         _require_whole_or_nothing(bare)
 
 
 def test_init_killed_at_a_file_operation(bare: Shell) -> None:
-    started = time.monotonic()
     chance = instants(seed=8)
     longest, died = 8, 0
-    for number in range(MOST):
-        if number >= LEAST and time.monotonic() - started > BUDGET_S:
-            break
+    for number in _killer("init, at file operations").rounds():
         bare.home = bare.root / f"home-{number}"
         at = chance.randint(1, longest)
         if run_and_die(bare, ("init", "--identity", "ada"), at):

@@ -15,12 +15,13 @@ from strongroom.wiring import open_home
 from tests.cli.conftest import new_shell
 from tests.cli.press import PASSPHRASE, Shell
 from tests.faults.home import instants, require_whole, run_and_kill
+from tests.faults.killing import Killer
 
 pytestmark = pytest.mark.slow
 
-BUDGET_S = 50.0
+BUDGET_S = 25.0
 """As many deaths as fit, but never fewer than LEAST."""
-LEAST = 40
+LEAST = 6
 MOST = 120
 VERSIONS = 4
 LOOK_EVERY, GO_ON_EVERY = 2, 7
@@ -98,10 +99,8 @@ def test_killed_at_random_instants(rotated: Shell) -> None:
     started = time.monotonic()
     rotated.ok(*ROTATE)
     lasts_s = time.monotonic() - started
-    deaths = 0
-    while deaths < LEAST or (time.monotonic() - started < BUDGET_S and deaths < MOST):
-        arguments = VERBS[deaths % len(VERBS)]
-        deaths += 1
+    for deaths in Killer("rotate", budget_s=BUDGET_S, least=LEAST, most=MOST).rounds():
+        arguments = VERBS[(deaths - 1) % len(VERBS)]
         run_and_kill(rotated, arguments, chance.uniform(0.3, 1.3) * lasts_s)
         _look_after(rotated, arguments, deaths)
     _go_on(rotated, (*ROTATE, "--reencrypt"))
