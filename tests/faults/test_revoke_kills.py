@@ -41,7 +41,7 @@ def _state(shell: Shell, model: ModelId) -> State:
     sync_catalog(vault)
     listed = read_list(vault)
     if listed is not None:
-        require_log_of(read_authority(vault), listed)
+        require_log_of(vault, listed)
     return read_authority(vault).versions[model].state
 
 
