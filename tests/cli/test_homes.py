@@ -111,6 +111,7 @@ def test_unwritable_place(bare: Shell, tmp_path: Path) -> None:
     script = (
         "import os, sys\n"
         "from strongroom.cli import main\n"
+        "from strongroom.cli import home\n"  # imported when called: nobody may not read it here
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "main(sys.argv[1:])\n"
     )

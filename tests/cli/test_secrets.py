@@ -161,7 +161,7 @@ def test_no_secret_anywhere(shell: Shell) -> None:
     shell("identity", "add", "nora", "--passphrase-file", "gone")
     shell.ok("verify", "fraud@1.1.0", "--full")
     shell.ok("log", "show", "--json")
-    keys = open_home(shell.home, PASSPHRASE).keys
+    keys = open_home(shell.home, PASSPHRASE).tls_keys
     stored = [version.material for versions in keys._keys().values() for version in versions]  # type: ignore[union-attr]
     assert len(stored) >= 7
     secrets = [
