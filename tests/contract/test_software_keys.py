@@ -46,7 +46,7 @@ def test_a_version_was_made_when_the_clock_said(provider: SoftwareKeyProvider) -
         "file:kek/fraud/x",
         "file:kek/fraud\n",
         "file:/etc/passwd",
-        "file:kek/" + "f" * 65,
+        "file:kek/" + "f" * 81,
         "file:kek/ü",
     ],
 )

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,12 +44,13 @@ def _content(source: PinnedSource) -> dict[str, bytes]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(tmp_path: Path) -> Iterator[None]:
+def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No descriptor, no child and no folder outlives what opened it."""
     before = len(os.listdir("/proc/self/fd"))
-    left = list(scratch.MEMORY.glob("strongroom-source-*"))
-    yield
-    assert list(scratch.MEMORY.glob("strongroom-source-*")) == left
+    with tempfile.TemporaryDirectory(prefix="strongroom-test-", dir=scratch.MEMORY) as own:
+        monkeypatch.setattr(scratch, "MEMORY", Path(own))
+        yield
+        assert list(Path(own).iterdir()) == []
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 

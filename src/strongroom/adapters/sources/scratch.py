@@ -11,6 +11,7 @@ from strongroom.errors import InvalidError, OutageError
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - in memory, and each folder in it is for its owner only
 _PREFIX = "strongroom-source-"
+_DRAFT_PREFIX = ".strongroom-source-"
 _LOCK = "held"
 _IN_MEMORY = ("tmpfs", "ramfs")
 _MOUNTS = Path("/proc/self/mounts")
@@ -28,9 +29,11 @@ class Scratch:
         parent = MEMORY if memory else Path(tempfile.gettempdir())
         _sweep(parent)
         try:
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            # Held before it has the name that others sweep by.
+            draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=parent))
+            self._lock = os.open(draft / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self.path = draft.rename(parent / f"{_PREFIX}{draft.name.removeprefix(_DRAFT_PREFIX)}")
         except OSError as error:
             raise OutageError(f"{parent}: {(error.strerror or 'cannot be written').lower()}") from None
 
