@@ -321,7 +321,8 @@ class TestTheEnd:
     ) -> None:
         deployment.as_(ADMIN).add_identity("oscar", roles=("operator",))
         server = serve("linear", identity="oscar")
-        deployment.as_(ADMIN).revoke_identity("oscar", "left")
+        (held,) = deployment.as_(ADMIN).grants("oscar")
+        deployment.as_(ADMIN).revoke_grant(held.grant.id, "left the team")
         time.sleep(1.5)
         assert server.stop() == 0
         actions = [(str(one.event.action), one.event.reason) for one in deployment.as_(ADMIN).log()]
