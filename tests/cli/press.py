@@ -9,8 +9,11 @@ from typing import Any
 
 import orjson
 
+from strongroom.cli.contents import CONTENTS
+
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["strongroom.cli", "tests.cli.press"])
+# A user's process imports the room of its command; here all are there before the first fork.
+_CONTEXT.set_forkserver_preload(["tests.cli.press", *(f"strongroom.cli.{room}" for room in CONTENTS)])
 TIMEOUT_S = 60
 
 PASSPHRASE = "maple-otter-violet-17-kettle"
