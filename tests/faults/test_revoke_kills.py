@@ -48,12 +48,13 @@ def _state(shell: Shell, model: ModelId) -> State:
 def test_revoke_killed_at_random_instants(home: Shell) -> None:
     chance, lasts_s = instants(seed=31), 0.0
     for round_ in Killer("revoke", budget_s=BUDGET_S, least=LEAST, most=MOST).rounds():
+        if not lasts_s:
+            other = _publish(home, 0)
+            started = time.monotonic()
+            home.ok("revoke", str(other), "--reason", "leaked")
+            lasts_s = time.monotonic() - started
         model = _publish(home, round_)
         arguments = ("revoke", str(model), "--reason", "leaked")
-        if not lasts_s:
-            started = time.monotonic()
-            home.ok("revoke", str(_publish(home, 900)), "--reason", "leaked")
-            lasts_s = time.monotonic() - started
         run_and_kill(home, arguments, chance.uniform(0.2, 1.05) * lasts_s)
         before = _state(home, model)
         again = home(*arguments)
@@ -64,15 +65,15 @@ def test_revoke_killed_at_random_instants(home: Shell) -> None:
 def test_shred_killed_at_random_instants(home: Shell) -> None:
     chance, lasts_s = instants(seed=32), 0.0
     for round_ in Killer("shred", budget_s=BUDGET_S, least=LEAST, most=MOST).rounds():
-        model = _publish(home, round_)
-        home.ok("shred", str(model), "--reason", "asked for")
-        confirm = ("shred", str(model), "--confirm", "--identity", "ben")
         if not lasts_s:
-            other = _publish(home, 900)
+            other = _publish(home, 0)
             home.ok("shred", str(other), "--reason", "asked for")
             started = time.monotonic()
             home.ok("shred", str(other), "--confirm", "--identity", "ben")
             lasts_s = time.monotonic() - started
+        model = _publish(home, round_)
+        home.ok("shred", str(model), "--reason", "asked for")
+        confirm = ("shred", str(model), "--confirm", "--identity", "ben")
         run_and_kill(home, confirm, chance.uniform(0.2, 1.05) * lasts_s)
         home(*confirm)  # goes on, or there is nothing left to do
         assert _state(home, model) is State.REVOKED
