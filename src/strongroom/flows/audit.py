@@ -53,10 +53,10 @@ def verify_whole_log(vault: Vault, exported: bytes | None = None) -> AuditedLog:
         RejectedError: a checkpoint is not signed by this log's key.
     """
     root = vault.trust_root
+    remembered = [Head(*head) for head in [vault.records.head()] if head is not None]  # before the log
     note = vault.log.checkpoint()
     if note is None:
         raise InvalidError("log: is empty")
-    remembered = [Head(*head) for head in [vault.records.head()] if head is not None]
     if exported is not None:
         remembered.append(verify_checkpoint(exported, root.log_public_key, root.log_origin).head)
     size = verify_checkpoint(note, root.log_public_key, root.log_origin).size

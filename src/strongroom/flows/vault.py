@@ -151,12 +151,13 @@ def read_authority(vault: Vault) -> Authority:
     Raises:
         RejectedError: the log is not what its checkpoint, or the head the catalog remembers, says.
     """
-    # (1) what the log's key signed, and nothing older than what this home has seen before
+    # (1) what the log's key signed, and nothing older than what this home has seen before; that is asked
+    # first, or somebody who appends in between would look like somebody who cuts
+    remembered = vault.records.head()
     note = vault.log.checkpoint()
     if note is None:
         raise RejectedError("log: has no checkpoint", hint="restore the home from a backup")
     checkpoint = verify_checkpoint(note, vault.trust_root.log_public_key, vault.trust_root.log_origin)
-    remembered = vault.records.head()
     if remembered is not None and checkpoint.size < remembered[0]:
         raise RejectedError(
             f"log: holds {checkpoint.size} records, was {remembered[0]} before: it was cut or rolled back"
