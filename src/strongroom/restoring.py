@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from strongroom.adapters.blobs.local import LocalBlobStore
+from strongroom.adapters.durable import sync_folder
 from strongroom.adapters.homes.local import LocalHomeFiles
 from strongroom.adapters.keys.file import FileKeyProvider
 from strongroom.custodies import Ask
@@ -122,7 +123,7 @@ def restore_home(
             if home.exists():
                 home.rmdir()
             draft.rename(home)
-            _sync(home.parent)
+            sync_folder(home.parent)
         except OSError as error:
             raise OutageError(f"{home}: cannot be put in place ({error.strerror})") from None
     return restored
@@ -187,7 +188,7 @@ def set_catalog_aside(home: Path) -> Path:
             path = home / f"{CATALOG}{suffix}"
             if os.path.lexists(path):
                 path.rename(f"{aside}{suffix}")
-        _sync(home)
+        sync_folder(home)
     except OSError as error:
         raise OutageError(f"catalog: cannot be moved aside ({error.strerror})") from None
     return aside
@@ -201,13 +202,5 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     except BlockingIOError:
         raise OutageError(f"{folder}: another process is restoring there") from None
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from strongroom.adapters.clock import SystemClock
+from strongroom.adapters.durable import sync_folder
 from strongroom.adapters.entropy import SystemEntropy
 from strongroom.adapters.homes.exchange import exchange
 from strongroom.adapters.host.python import PythonHost
@@ -74,9 +75,9 @@ def create_home(home: Path, passphrase: str, founder: Founder) -> Vault:
         draft.mkdir(mode=0o700)
         try:
             _furnish(draft, passphrase, founder, prepared)
-            _sync_folder(draft)
+            sync_folder(draft)
             _put_in_place(draft, home)
-            _sync_folder(home.parent)
+            sync_folder(home.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return open_home(home, passphrase)
@@ -246,7 +247,7 @@ def save_signing_keys(home: Path, vault: Vault, keys: KeyHistory) -> bool:
         try:
             _write(fresh, root.to_bytes())
             fresh.replace(home / TRUST_ROOT)
-            _sync_folder(home)
+            sync_folder(home)
         finally:
             fresh.unlink(missing_ok=True)
     return True
@@ -258,14 +259,6 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -34,9 +34,7 @@ def watch(
     """
     room = desk.open()
     settings = room.settings.watch
-    pace = Pace(
-        (rate or settings.rate_mib_s) * 2**20, every or settings.survey_s, settings.reread_hours * 3600.0
-    )
+    pace = Pace.of(rate or settings.rate_mib_s, every or settings.survey_s, settings.reread_hours)
     findings: list[Finding] = []
 
     def told(finding: Finding) -> None:

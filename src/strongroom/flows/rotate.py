@@ -113,7 +113,7 @@ def _plan(vault: Vault, authority: Authority, wish: Wish) -> Rotated:
     _require_unshared(authority, wish.family, uri)
     if bound is not None and wish.is_met_by(bound):
         return Rotated(wish.family, bound.uri, bound.version, keys, 0, 0, True, -1)
-    known = _find(vault, uri)
+    known = find_key(vault, uri)
     return Rotated(wish.family, uri, known.newest.version + 1 if known else 1, keys, 0, 0, False, -1)
 
 
@@ -124,7 +124,7 @@ def _begin(vault: Vault, actor: str, wish: Wish) -> None:
     _require_unshared(authority, wish.family, uri)
     _require_not_rolled_back(vault, authority.family_keys.get(wish.family))
     probe = make_probe(vault, wish.family, current)
-    known = _find(vault, uri)
+    known = find_key(vault, uri)
     if known is None:
         _create(vault, actor, uri)
         version = 1
@@ -219,7 +219,7 @@ def _disable(vault: Vault, authority: Authority, family: str) -> list[dict[str, 
     bound = authority.family_keys[family]
     disabled = []
     for uri in (bound.uri, *bound.earlier):
-        known = _find(vault, uri)
+        known = find_key(vault, uri)
         if known is None:
             continue  # destroyed as a whole: opens nothing
         old = known.versions if uri != bound.uri else known.versions[:-1]
@@ -230,7 +230,8 @@ def _disable(vault: Vault, authority: Authority, family: str) -> list[dict[str, 
     return disabled
 
 
-def _find(vault: Vault, uri: KeyUri) -> KeyInfo | None:
+def find_key(vault: Vault, uri: KeyUri) -> KeyInfo | None:
+    """Return what the custody says of a key; None if it has none of that name."""
     try:
         return vault.require_keys().describe(uri)
     except InvalidError:

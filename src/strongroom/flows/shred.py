@@ -14,7 +14,7 @@ from strongroom.flows import layout
 from strongroom.flows.catalog import sync_catalog
 from strongroom.flows.keyfile import WrappedKey, data_key_context
 from strongroom.flows.revocations import issue_event, store_list
-from strongroom.flows.rotate import Wish, rotate_key
+from strongroom.flows.rotate import Wish, find_key, rotate_key
 from strongroom.flows.vault import (
     CONTROL_LOCK,
     Vault,
@@ -24,7 +24,6 @@ from strongroom.flows.vault import (
     record,
     require_permission,
 )
-from strongroom.ports import KeyInfo
 from strongroom.trust.authority import Authority
 from strongroom.trust.shreds import Shred, Target
 from strongroom.values import Action, Digest, KeyUri, ModelId, require_reason
@@ -175,7 +174,7 @@ def _confirm(vault: Vault, actor: str, target: Target) -> None:
         decision = require_permission(vault, authority, actor, Action.SHRED, "*", subject=known.requested_by)
         _require_there(authority, target)
         doomed = [
-            {"uri": uri, "version": found.newest.version if (found := _find(vault, uri)) else 1}
+            {"uri": uri, "version": found.newest.version if (found := find_key(vault, uri)) else 1}
             for uri in authority.opening_keys(target.family)
         ]
         event = build_event(
@@ -214,7 +213,7 @@ def _destroy(vault: Vault, known: Shred) -> None:
     in_force = authority.family_key(known.target.family) if known.target.model is not None else None
     for text, newest in known.doomed:
         uri = KeyUri(text)
-        found = _find(vault, uri)
+        found = find_key(vault, uri)
         for one in found.versions if found is not None else ():
             if uri != in_force or one.version <= newest:
                 keys.destroy(uri, one.version)
@@ -250,7 +249,7 @@ def _require_gone(vault: Vault, known: Shred) -> None:
     """The custody must say, too, that no doomed version is there, or that it is disabled until it is gone."""
     in_force = read_authority(vault).family_key(known.target.family)
     for text, newest in known.doomed:
-        found = _find(vault, KeyUri(text))
+        found = find_key(vault, KeyUri(text))
         for one in found.versions if found is not None else ():
             whole = known.target.model is None or text != in_force
             if one.enabled and (whole or one.version <= newest):
@@ -318,10 +317,3 @@ def _wrapped(vault: Vault, authority: Authority, known: Shred) -> list[tuple[str
                 continue  # no wrapped key: nothing in it opens
             found.append((name, stored, data_key_context(doomed.model, doomed.manifest)))
     return found
-
-
-def _find(vault: Vault, uri: KeyUri) -> KeyInfo | None:
-    try:
-        return vault.require_keys().describe(uri)
-    except InvalidError:
-        return None

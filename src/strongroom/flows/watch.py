@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Self
 
 from strongroom.artifact.sealed import object_size
 from strongroom.errors import InvalidError, OutageError, RejectedError, StrongroomError, shorten
@@ -58,6 +59,11 @@ class Pace:
     """Between two surveys, also while content is being read."""
     reread_s: float = 24 * 3600.0
     """After so long content is read though nothing says that it changed."""
+
+    @classmethod
+    def of(cls, rate_mib_s: int, survey_s: float, reread_hours: float) -> Self:
+        """Return the pace that people set: in MiB a second, seconds and hours."""
+        return cls(rate_mib_s * 2**20, survey_s, reread_hours * 3600.0)
 
 
 @dataclass(frozen=True, slots=True)

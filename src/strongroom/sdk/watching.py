@@ -28,7 +28,7 @@ def watch_store(
         DeniedError: the acting identity may not verify everything in the store.
     """
     settings = room.settings.watch
-    usual = Pace(settings.rate_mib_s * 2**20, settings.survey_s, settings.reread_hours * 3600.0)
+    usual = Pace.of(settings.rate_mib_s, settings.survey_s, settings.reread_hours)
     watcher = Watcher(
         room.unlock(),
         room.acting,

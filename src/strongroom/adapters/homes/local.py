@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
+from strongroom.adapters.durable import sync_folder
 from strongroom.errors import InvalidError, OutageError, RejectedError, shorten
 
 _NAMES = (
@@ -65,7 +66,7 @@ class LocalHomeFiles:
                     file.flush()
                     os.fsync(file.fileno())
                 draft.replace(path)
-                _sync(path.parent)
+                sync_folder(path.parent)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -77,14 +78,6 @@ class LocalHomeFiles:
 
 def _is_ours(name: str) -> bool:
     return any(pattern.fullmatch(name) for pattern in _NAMES)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

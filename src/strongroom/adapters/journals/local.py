@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
 
+from strongroom.adapters.durable import sync_folder
 from strongroom.adapters.journals.names import is_name, missing, require_name, require_range
 from strongroom.errors import OutageError, RejectedError
 
@@ -64,7 +65,7 @@ class LocalJournals:
                 raise RejectedError(f"journal {name}: another one is closed under its name")
             source.unlink()
             for folder in (target.parent, self._folder):
-                _sync_folder(folder)
+                sync_folder(folder)
 
     def _open_path(self, name: str) -> Path:
         return self._folder / f"{name}{SUFFIX}"
@@ -105,14 +106,6 @@ def _read_plain(name: str, path: Path, offset: int, limit: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         return os.pread(descriptor, limit, offset)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

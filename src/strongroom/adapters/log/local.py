@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from strongroom.adapters.durable import sync_folder
 from strongroom.adapters.log.appending import (
     Growth,
     Remembered,
@@ -16,7 +17,7 @@ from strongroom.adapters.log.appending import (
     require_leaves,
     sign_empty,
 )
-from strongroom.adapters.log.folder import DurableWrites, find_file, hold_lock, sync_folder, write_file
+from strongroom.adapters.log.folder import DurableWrites, find_file, hold_lock, write_file
 from strongroom.adapters.log.pieces import PieceReader
 from strongroom.errors import OutageError, RejectedError, StrongroomError
 from strongroom.ports import Signer

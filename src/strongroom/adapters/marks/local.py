@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
+from strongroom.adapters.durable import sync_folder
 from strongroom.adapters.marks.names import MAX_MARK_BYTES, require_mark
 from strongroom.errors import OutageError, RejectedError
 
@@ -45,16 +46,9 @@ class LocalMarks:
                     file.flush()
                     os.fsync(file.fileno())
                 draft.replace(path)
-                self._sync()
+                sync_folder(self._folder)
             finally:
                 draft.unlink(missing_ok=True)
-
-    def _sync(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextmanager

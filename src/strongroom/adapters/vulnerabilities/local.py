@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
+from strongroom.adapters.durable import sync_folder
 from strongroom.errors import OutageError, RejectedError
 from strongroom.values import Digest
 
@@ -36,7 +37,7 @@ class LocalVulnerabilities:
                     file.flush()
                     os.fsync(file.fileno())
                 draft.replace(self._path(digest))
-                _sync(self._folder)
+                sync_folder(self._folder)
             finally:
                 draft.unlink(missing_ok=True)
 
@@ -68,14 +69,6 @@ def _read(path: Path, limit: int) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             raise RejectedError(f"osv: the database is no file of at most {limit} bytes")
         return file.read(limit + 1)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

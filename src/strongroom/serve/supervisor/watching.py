@@ -33,7 +33,7 @@ class WatchThread:
         self._watcher = Watcher(
             self._vault,
             actor,
-            Pace(settings.rate_mib_s * 2**20, settings.survey_s, settings.reread_hours * 3600.0),
+            Pace.of(settings.rate_mib_s, settings.survey_s, settings.reread_hours),
             told=self._tell,
             seconds=time.monotonic,
             wait=self._stop.wait,
